@@ -1,0 +1,24 @@
+"""What the training loop asks of an algorithm."""
+
+from typing import Any, NamedTuple, Protocol
+
+from ..backend import Array
+from ..parameters import Layout
+
+
+class MetaGradient(NamedTuple):
+    """losses: the outer loss of each task, (T,); J is their mean. theta_bar: dJ/dtheta_0, (P,), or what stands for it
+    in a first-order method."""
+
+    losses: Array
+    theta_bar: Array
+
+
+class Algorithm(Protocol):
+    """One outer gradient from one meta-batch. layout: of theta."""
+
+    @property
+    def layout(self) -> Layout: ...
+
+    def meta_gradient(self, theta: Array, support: Any, query: Any) -> MetaGradient:
+        """theta (P,), support and query of T tasks -> losses (T,) and theta_bar (P,)."""

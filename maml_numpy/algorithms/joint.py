@@ -1,0 +1,37 @@
+"""Joint training: one network for all tasks at once, the baseline that never adapts. See derivations/08_maml.md."""
+
+from dataclasses import dataclass
+
+from ..backend import Array, array_module
+from ..batch import Batch
+from ..objectives import Supervised
+from ..parameters import Layout
+from .algorithm import MetaGradient
+
+
+@dataclass(frozen=True)
+class JointTraining:
+    """Ordinary gradient descent on the examples of all tasks, support and query together."""
+
+    objective: Supervised
+
+    @property
+    def layout(self) -> Layout:
+        """The layout of theta."""
+        return self.objective.layout
+
+    def meta_gradient(self, theta: Array, support: Batch, query: Batch) -> MetaGradient:
+        """Return the losses at theta itself, (T,), and the gradient of their mean J, (P,).
+
+        Raises ValueError when support or query do not fit the objective or differ in their tasks.
+        """
+        self.objective.check(theta, support, "support")
+        self.objective.check(theta, query, "query")
+        if len(support.x) != len(query.x):
+            raise ValueError(f"support holds {len(support.x)} tasks, query {len(query.x)}")
+        xp = array_module(theta)
+        both = Batch(xp.concatenate([support.x, query.x], axis=1), xp.concatenate([support.y, query.y], axis=1))
+        T = both.x.shape[0]
+        theta_bar = xp.empty_like(theta)
+        losses, _ = self.objective.gradient(theta, both, xp.full(T, 1.0 / T, theta.real.dtype), theta_bar)  # (maml.3)
+        return MetaGradient(losses, theta_bar)

@@ -1,0 +1,52 @@
+"""MAML and first-order MAML (Finn et al. 2017, arXiv:1703.03400). Derived in derivations/08_maml.md."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from ..backend import Array, array_module
+from ..inner import adapt, backward
+from ..objectives import Objective
+from ..parameters import Layout
+from .algorithm import MetaGradient
+
+
+@dataclass(frozen=True)
+class MAML:
+    """Adapt to each task's support set in K inner steps, then differentiate the query loss back to theta_0.
+
+    objective: inner and outer loss. alpha: inner learning rate, at least 0. K: inner steps, at least 1.
+    second_order: False is FO-MAML, which takes the gradient at theta_K for that at theta_0.
+    keep_caches: True keeps every step's caches (fast), False recomputes them on the way back (small).
+    Raises ValueError for alpha < 0 or K < 1.
+    """
+
+    objective: Objective
+    alpha: float
+    K: int = 1
+    second_order: bool = True
+    keep_caches: bool = True
+
+    def __post_init__(self) -> None:
+        if not self.alpha >= 0:
+            raise ValueError(f"alpha must be at least 0, got {self.alpha}")
+        if self.K < 1:
+            raise ValueError(f"K must be at least 1, got {self.K}")
+
+    @property
+    def layout(self) -> Layout:
+        """The layout of theta."""
+        return self.objective.layout
+
+    def meta_gradient(self, theta: Array, support: Any, query: Any) -> MetaGradient:
+        """Return the query losses after adaptation, (T,), and the gradient of their mean J at theta (P,).
+
+        Raises ValueError when support or query do not fit the objective or differ in their tasks.
+        """
+        theta_K, steps = adapt(self.objective, theta, [support] * self.K, self.alpha, self.keep_caches)
+        self.objective.check(theta_K, query, "query")
+        xp = array_module(theta)
+        T = theta_K.shape[0]
+        dloss = xp.full(T, 1.0 / T, theta.real.dtype)  # (maml.1)
+        theta_bar = xp.empty_like(theta_K)
+        losses, _ = self.objective.gradient(theta_K, query, dloss, theta_bar)  # (maml.2)
+        return MetaGradient(losses, backward(self.objective, steps, theta_bar, self.alpha, self.second_order))

@@ -1,0 +1,149 @@
+"""The sinusoid of the MAML paper, section 5.1 (arXiv:1703.03400): adapt to an unseen sine wave from a few points."""
+
+from dataclasses import dataclass, field
+from math import pi
+from typing import TYPE_CHECKING, Any, Iterator, Mapping, Sequence
+
+import numpy as np
+
+from ..algorithms import MAML, Algorithm, JointTraining
+from ..backend import Array
+from ..evaluation import losses_by_step, mean_and_ci
+from ..initialisers import truncated_normal
+from ..inner import adapt
+from ..layers import ReLU
+from ..losses import MSE
+from ..network import mlp
+from ..objectives import Supervised
+from ..optim import Adam
+from ..plots import Panel, adaptation_panels
+from ..tasks import Sinusoid
+from ..training import Progress, train
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+METHODS = ("maml", "fomaml", "joint")
+DEFAULT_METHODS = ("maml", "joint")
+RANDOM = "random"  # the untrained initialisation, tested beside the trained methods
+
+TEST_TASKS, TEST_GRID, TEST_SEED = 600, 100, 2017
+TEST_N, TEST_STEPS = (5, 10), (0, 1, 5, 10)
+
+
+def _option(default: Any, doc: str) -> Any:
+    return field(default=default, metadata={"doc": doc})
+
+
+@dataclass(frozen=True)
+class Config:
+    """The numbers of one run; the defaults are the paper's, with fewer iterations."""
+
+    iterations: int = _option(40_000, "outer updates (the paper: 70000)")
+    T: int = _option(25, "tasks in a meta-batch")
+    N: int = _option(10, "support examples per task in training, and as many query examples")
+    K: int = _option(1, "inner steps in training")
+    alpha: float = _option(0.01, "inner learning rate, in training and at test; 0 adapts nothing")
+    beta: float = _option(1e-3, "outer learning rate (Adam)")
+    H: int = _option(40, "width of the two hidden layers")
+    sigma: float = _option(0.01, "standard deviation of the initial weights (normal, cut at two sigma)")
+    amplitude: tuple[float, float] = _option((0.1, 5.0), "range of the sine waves' amplitude")
+    phase: tuple[float, float] = _option((0.0, pi), "range of their phase")
+    x: tuple[float, float] = _option((-5.0, 5.0), "range of the inputs")
+
+    def __post_init__(self) -> None:
+        for name, least in (("iterations", 0), ("T", 1), ("N", 1), ("K", 1), ("H", 1)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
+        for name in ("alpha", "beta"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise ValueError(f"{name} must be a finite number of at least 0, got {getattr(self, name)}")
+        truncated_normal(self.sigma), self.tasks()  # raise for a sigma or a range that makes no sense
+
+    def tasks(self) -> Sinusoid:
+        """The task distribution."""
+        return Sinusoid(self.amplitude, self.phase, self.x)
+
+    def objective(self) -> Supervised:
+        """Mean squared error of the 1-H-H-1 ReLU network."""
+        return Supervised(mlp([1, self.H, self.H, 1], ReLU), MSE())
+
+
+def algorithm(config: Config, method: str) -> Algorithm:
+    """Return the method's algorithm. Raises ValueError for a method not in METHODS."""
+    objective = config.objective()
+    if method in ("maml", "fomaml"):
+        return MAML(objective, config.alpha, config.K, second_order=method == "maml")
+    if method == "joint":
+        return JointTraining(objective)
+    raise ValueError(f"unknown method {method!r}; choose from {', '.join(METHODS)}")
+
+
+def start(config: Config, seed: int) -> Array:
+    """Return theta_0 before training, (P,), float32: the same for every method of a seed."""
+    return config.objective().network.initialise(np.random.default_rng([seed, 0]), truncated_normal(config.sigma))
+
+
+def training(config: Config, method: str, seed: int) -> Iterator[Progress]:
+    """Train from the seed's start, every method on the same stream of meta-batches; yields after each update."""
+    tasks, rng = config.tasks(), np.random.default_rng([seed, 1])
+
+    def draw() -> tuple[Any, Any]:
+        drawn = tasks.sample(rng, config.T)
+        return tasks.examples(rng, drawn, config.N), tasks.examples(rng, drawn, config.N)
+
+    return train(algorithm(config, method), Adam(config.beta), start(config, seed), draw, config.iterations)
+
+
+def evaluate(config: Config, thetas: Mapping[str, Array]) -> dict[str, Any]:
+    """Mean squared error on unseen tasks after TEST_STEPS inner steps on TEST_N examples, over a grid of inputs.
+
+    thetas: method -> theta (P,). The tasks and examples are the same for every method, and never those of training.
+    Returns {"tasks", "grid", "steps", "alpha", "methods": {method: {"N=5": {"mean": [...], "ci": [...]}, ...}}}.
+    """
+    objective, results = config.objective(), {name: {} for name in thetas}  # type: Supervised, dict[str, Any]
+    for N in TEST_N:
+        support, grid = _unseen(config, N)
+        for name, theta in thetas.items():
+            losses = losses_by_step(objective, theta, support, grid, config.alpha, max(TEST_STEPS))[list(TEST_STEPS)]
+            mean, ci = mean_and_ci(losses)
+            results[name][f"N={N}"] = {"mean": mean.tolist(), "ci": ci.tolist()}
+    return {"tasks": TEST_TASKS, "grid": TEST_GRID, "steps": list(TEST_STEPS), "alpha": config.alpha,
+            "methods": results}
+
+
+def table(results: Mapping[str, Any]) -> str:
+    """The results of `evaluate` as lines of text."""
+    head = f"{'method':<10}{'N':>4}" + "".join(f"{f'{k} steps':>17}" for k in results["steps"])
+    lines = [f"mean squared error on {results['tasks']} unseen tasks, mean +- 95% interval, "
+             f"alpha = {results['alpha']:g}", head, "-" * len(head)]
+    for name, by_N in results["methods"].items():
+        for N, row in by_N.items():
+            cells = (f"{mean:.3f} +- {ci:.3f}" for mean, ci in zip(row["mean"], row["ci"]))
+            lines.append(f"{name:<10}{N[2:]:>4}" + "".join(f"{cell:>17}" for cell in cells))
+    return "\n".join(lines)
+
+
+def figure(config: Config, thetas: Mapping[str, Array], steps: Sequence[int] = (0, 1, 10)) -> "Figure":
+    """One unseen task, a panel per method: truth, ten support examples, predictions after 0, 1 and 10 steps."""
+    objective = config.objective()
+    support, grid = _unseen(config, max(TEST_N))
+    task = int(np.abs(grid.y).max(axis=(1, 2)).argsort()[TEST_TASKS // 2])  # the median amplitude
+    one = type(support)(support.x[task:task + 1], support.y[task:task + 1])
+    x = grid.x[task:task + 1]
+    panels = []
+    for name, theta in thetas.items():
+        predictions = {}
+        for k in steps:
+            adapted, _ = adapt(objective, theta, [one] * k, config.alpha)
+            label = "before" if k == 0 else f"after {k} step" + "s" * (k > 1)
+            predictions[label] = objective.network.forward(adapted, x)[0].ravel()
+        panels.append(Panel(name, one.x.ravel(), one.y.ravel(), x.ravel(), grid.y[task].ravel(), predictions))
+    return adaptation_panels(panels, "Adapting to one unseen sine wave from ten examples")
+
+
+def _unseen(config: Config, N: int) -> tuple[Any, Any]:
+    """Support sets of N examples and grids of TEST_TASKS tasks, from a stream of their own."""
+    tasks, rng = config.tasks(), np.random.default_rng([TEST_SEED, N])
+    drawn = tasks.sample(rng, TEST_TASKS)
+    return tasks.examples(rng, drawn, N), tasks.grid(drawn, TEST_GRID)

@@ -1,0 +1,151 @@
+"""The judge's tools: differences, the complex step, and verdicts. They know no rule; see derivations/10_gradcheck.md.
+
+Everything here works on the host in float64 and complex128 and returns data.
+"""
+
+from typing import Callable, Iterator, NamedTuple, Optional
+
+import numpy as np
+
+from .backend import Array
+
+STEP = 1e-5  # of central differences: balances the error h^2 against rounding, epsilon / h
+COMPLEX_STEP = 1e-30  # of the complex step, which has no cancellation to fear
+DIFFERENCE_TOLERANCE, COMPLEX_TOLERANCE = 1e-7, 1e-12  # relative error, smooth rules in float64
+
+
+class Row(NamedTuple):
+    """One verdict.
+
+    subject, tensor: what is judged. method: how. error: relative to the larger of the two largest entries (absolute
+    where zero is declared); NaN when there is nothing to compare. tolerance: the largest error that passes. entries,
+    skipped: numbers compared, and left out because the step crossed a kink. passed: the verdict. reason: why not.
+    """
+
+    subject: str
+    tensor: str
+    method: str
+    error: float
+    tolerance: float
+    entries: int
+    skipped: int
+    passed: bool
+    reason: str
+
+
+class Claim(NamedTuple):
+    """A gradient somebody claims: that of `phi` at `at`.
+
+    value: the claimed gradient, in the shape of `at`. phi: array like `at`, real or complex -> scalar. zero: the rule
+    declares this gradient zero by structure. signs: array like `at` -> the signs of everything that has a kink, or
+    None for a smooth phi.
+    """
+
+    subject: str
+    tensor: str
+    value: Array
+    phi: Callable[[Array], Array]
+    at: Array
+    zero: bool = False
+    signs: Optional[Callable[[Array], Array]] = None
+
+
+class DirectionClaim(NamedTuple):
+    """A directional derivative somebody claims: d/d eps of `curve` at eps = 0.
+
+    value: the claimed derivative. curve: eps, real or complex -> array like `value`. zero: as in `Claim`.
+    """
+
+    subject: str
+    tensor: str
+    value: Array
+    curve: Callable[[complex], Array]
+    zero: bool = False
+
+
+def central_difference(phi: Callable[[Array], Array], at: Array, h: float = STEP) -> Array:
+    """(phi(x + h e_j) - phi(x - h e_j)) / 2h for every entry j of x = `at`."""
+    return np.array([(phi(at + h * e) - phi(at - h * e)) / (2 * h) for e in _units(at)]).reshape(at.shape)
+
+
+def complex_step(phi: Callable[[Array], Array], at: Array, h: float = COMPLEX_STEP) -> Array:
+    """Im phi(x + i h e_j) / h for every entry j of x = `at`: no subtraction, hence no cancellation."""
+    return np.array([phi(at + 1j * h * e).imag / h for e in _units(at)]).reshape(at.shape)
+
+
+def judge(claim: Claim | DirectionClaim) -> Iterator[Row]:
+    """Yield the verdict by complex step, then the one by central differences."""
+    where = claim.subject, claim.tensor
+    if isinstance(claim, DirectionClaim):
+        h = COMPLEX_STEP
+        yield verdict(*where, "complex step", claim.value, claim.curve(1j * h).imag / h, COMPLEX_TOLERANCE, claim.zero)
+        h = STEP
+        difference = (claim.curve(h) - claim.curve(-h)) / (2 * h)
+        yield verdict(*where, "difference", claim.value, difference, DIFFERENCE_TOLERANCE, claim.zero)
+        return
+    yield verdict(*where, "complex step", claim.value, complex_step(claim.phi, claim.at), COMPLEX_TOLERANCE, claim.zero)
+    kept = np.ones(claim.at.shape, bool)
+    if claim.signs is not None:
+        here, signs = claim.signs(claim.at), claim.signs
+        kept = np.array([all((signs(claim.at + step * e) == here).all() for step in (STEP, -STEP))
+                         for e in _units(claim.at)]).reshape(claim.at.shape)
+    yield verdict(*where, "difference", claim.value, central_difference(claim.phi, claim.at), DIFFERENCE_TOLERANCE,
+                  claim.zero, kept)
+
+
+def verdict(subject: str, tensor: str, method: str, value: Array, reference: Array, tolerance: float,
+            zero: bool = False, kept: Optional[Array] = None) -> Row:
+    """Compare a claimed value with a reference of the same shape.
+
+    zero: the claim must be exactly zero and the reference zero within `tolerance`; otherwise neither may vanish.
+    kept: entries to compare, bool in the same shape; None for all. A wrong shape, nothing to compare, a number that is
+    not finite and a zero nobody declared all fail.
+    """
+    value, reference = np.asarray(value), np.asarray(reference)
+    if value.shape != reference.shape:
+        return Row(subject, tensor, method, float("nan"), tolerance, value.size, 0, False,
+                   f"shape {value.shape}, reference {reference.shape}")
+    kept = np.ones(value.shape, bool) if kept is None else kept
+    skipped = int(value.size - kept.sum())
+    value, reference = value[kept], reference[kept]
+    error, reason = float("nan"), ""
+    if value.size == 0:
+        reason = "nothing to compare"
+    elif not (np.isfinite(value).all() and np.isfinite(reference).all()):
+        reason = "not finite"
+    else:
+        scale = max(np.abs(value).max(), np.abs(reference).max())
+        error = float(np.abs(value - reference).max() / (1.0 if zero or scale == 0 else scale))
+        if zero and np.abs(value).max() > 0:
+            reason = "declared zero, but is not"
+        elif not zero and min(np.abs(value).max(), np.abs(reference).max()) == 0:
+            reason = "zero, but not declared so"
+        elif error > tolerance:
+            reason = "differs"
+    return Row(subject, tensor, method, error, tolerance, value.size, skipped, not reason, reason)
+
+
+def v_curve(claim: DirectionClaim, steps: Array) -> Array:
+    """Relative error of the central difference at every step h: falls with h^2 until rounding, epsilon / h, takes over.
+
+    steps: (S,), positive. Returns (S,).
+    """
+    scale = np.abs(claim.value).max()
+    return np.array([np.abs((claim.curve(h) - claim.curve(-h)) / (2 * h) - claim.value).max() / scale for h in steps])
+
+
+def fourfold(claim: DirectionClaim, h: float = 1e-3) -> Row:
+    """Judge that the difference's error falls fourfold when h halves, as curvature without a kink must make it.
+
+    The error reported is that of the ratio, relative to 4.
+    """
+    large, small = v_curve(claim, np.array([h, h / 2]))
+    ratio = np.array([large / small]) if small > 0 else np.array([np.nan])
+    return verdict(claim.subject, claim.tensor, "h halved", ratio, np.array([4.0]), 0.02)
+
+
+def _units(at: Array) -> Iterator[Array]:
+    for j in range(at.size):
+        e = np.zeros(at.size)
+        e[j] = 1
+        yield e.reshape(at.shape)

@@ -1,0 +1,74 @@
+"""The inner loop: SGD steps on each task's support set, and the way back through them.
+
+Derived in derivations/07_inner.md.
+"""
+
+from typing import Any, NamedTuple, Optional, Sequence
+
+from .backend import Array, array_module
+from .objectives import Objective
+from .parameters import per_task
+
+
+class Step(NamedTuple):
+    """One inner step as taken.
+
+    theta: theta_k before the step, (P,) for a shared start and (T, P) after it. batch: the examples used.
+    record: what the gradient left for the way back, or None when the step is to be recomputed.
+    """
+
+    theta: Array
+    batch: Any
+    record: Optional[Any]
+
+
+def adapt(objective: Objective, theta: Array, batches: Sequence[Any], alpha: Any, keep_caches: bool = False
+          ) -> tuple[Array, list[Step]]:
+    """Take one SGD step per batch, every task on its own examples; used in training and at test alike.
+
+    theta: (P,) or (T, P), theta_0. batches: one per step, so K = len(batches). alpha: inner learning rate, a float or
+    one rate per parameter, (P,); 0 adapts nothing.
+    keep_caches: keep what the way back needs of each step; otherwise only theta_k is kept and `backward` recomputes.
+    Returns theta_K, (T, P) (or theta itself for K = 0), and the K steps.
+    Raises ValueError when a batch does not fit.
+    """
+    steps = []
+    for batch in batches:
+        objective.check(theta, batch, "support")
+        dtheta, record = _gradient(objective, theta, batch)
+        steps.append(Step(theta, batch, record if keep_caches else None))
+        theta = theta - alpha * dtheta  # (inner.1)
+    return theta, steps
+
+
+def backward(objective: Objective, steps: Sequence[Step], theta_bar: Array, alpha: Any, second_order: bool = True
+             ) -> Array:
+    """Carry the cotangent of theta_K back to theta_0 through every step.
+
+    theta_bar: (T, P), the cotangent of theta_K. second_order: False leaves out the one term that differentiates the
+    gradient (first-order MAML); what remains is the identity.
+    Returns theta_bar_0, shaped like theta_0: for a shared start (P,), the sum over tasks.
+    """
+    xp = array_module(theta_bar)
+    for theta, batch, record in reversed(steps):
+        carried = theta_bar.sum(axis=0) if theta.ndim < theta_bar.ndim else theta_bar  # (inner.4)
+        if second_order:
+            if record is None:
+                _, record = _gradient(objective, theta, batch)
+            dtheta_bar = -alpha * theta_bar  # (inner.2)
+            theta_bar = xp.empty_like(carried)
+            objective.second_order(record, dtheta_bar, theta_bar)
+            theta_bar += carried  # (inner.3)
+        else:
+            theta_bar = carried  # (inner.5)
+    return theta_bar
+
+
+def _gradient(objective: Objective, theta: Array, batch: Any) -> tuple[Array, Any]:
+    """The gradient of every task's own loss, (T, P), and its record."""
+    T = len(batch[0])
+    theta = per_task(theta, T)
+    xp = array_module(theta)
+    dtheta = xp.empty(theta.shape, theta.dtype)
+    _, record = objective.gradient(theta, batch, xp.ones(T, theta.real.dtype), dtheta)
+    return dtheta, record

@@ -1,0 +1,40 @@
+"""The contract every layer keeps (derivations/01_chain_rule.md)."""
+
+from typing import Any, Callable, Mapping, Optional, Protocol
+
+from ..backend import Array
+from ..parameters import Shape, Views
+
+Initialiser = Callable[..., Array]  # (rng, shape) -> float64 array of that shape
+
+
+class Layer(Protocol):
+    """A rule with three maps; it holds sizes, never weights or state.
+
+    shapes: parameter name -> shape, in the order they lie in the flat vector.
+    zeros: the results that are zero by structure, such as {"b_bar"}; the gradient checks hold the rule to it.
+
+    Activations are (T, N, width): tasks, examples, features. A parameter view is (*shape) when the tasks share it and
+    (T, *shape) when they do not; a gradient has the shape of what it is a gradient of, so for shared parameters it is
+    the sum over tasks. `dparams` and `params_bar` are views the caller owns: each is written once, never added to.
+    """
+
+    shapes: Mapping[str, Shape]
+    zeros: frozenset[str]
+
+    def initialise(self, rng: Any, initialiser: Initialiser, params: Views) -> None:
+        """Write starting values into the views `params`."""
+
+    def forward(self, params: Views, x: Array) -> tuple[Array, Any]:
+        """Return (y, cache) for x of shape (T, N, D)."""
+
+    def backward(self, params: Views, cache: Any, dy: Array, dparams: Views) -> Array:
+        """Write the parameters' gradient into dparams and return dx; linear in dy, which may be any cotangent of y."""
+
+    def double_backward(self, params: Views, cache: Any, dy: Array, dx_bar: Optional[Array], dparams_bar: Views,
+                        params_bar: Views) -> tuple[Array, Optional[Array]]:
+        """The vector-Jacobian product of `backward`: write params_bar and return (dy_bar, x_bar).
+
+        dx_bar None means zero: nothing depends on the gradient of this layer's input. x_bar None means zero by
+        structure, and then "x_bar" is in `zeros`.
+        """

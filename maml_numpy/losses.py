@@ -1,0 +1,74 @@
+"""Losses, one value per task. Derived in derivations/04_losses.md."""
+
+from typing import Any, NamedTuple, Protocol
+
+from .backend import Array, array_module
+
+
+class LossCache(NamedTuple):
+    """What backward needs of forward: r, the residual y - target (MSE) or its sign (L1), (T, N, M)."""
+
+    r: Array
+
+
+class Loss(Protocol):
+    """A loss: the mean over a task's N examples and M outputs, so that alpha does not depend on N.
+
+    zeros: the results that are zero by structure. `dloss` (T,) is the gradient arriving at each task's loss: ones for
+    the inner losses themselves, 1/T for their mean; it is a constant of the computation and has no cotangent.
+    """
+
+    zeros: frozenset[str]
+
+    def forward(self, y: Array, target: Array) -> tuple[Array, Any]:
+        """Return the losses (T,) and a cache, for y and target of shape (T, N, M)."""
+
+    def backward(self, cache: Any, dloss: Array) -> Array:
+        """Return dy (T, N, M)."""
+
+    def double_backward(self, cache: Any, dloss: Array, dy_bar: Array) -> Array:
+        """The vector-Jacobian product of `backward` in y: return y_bar (T, N, M)."""
+
+
+class MSE:
+    """Mean squared error, without a factor 1/2."""
+
+    zeros: frozenset[str] = frozenset()
+
+    def forward(self, y: Array, target: Array) -> tuple[Array, LossCache]:
+        """y, target (T, N, M) -> losses (T,)."""
+        r = y - target
+        return (r * r).sum(axis=(1, 2)) * _weight(r), LossCache(r)  # (losses.1)
+
+    def backward(self, cache: LossCache, dloss: Array) -> Array:
+        """dloss (T,) -> dy (T, N, M)."""
+        return 2 * _weight(cache.r) * dloss[:, None, None] * cache.r  # (losses.2)
+
+    def double_backward(self, cache: LossCache, dloss: Array, dy_bar: Array) -> Array:
+        """dy_bar (T, N, M) -> y_bar (T, N, M)."""
+        return 2 * _weight(cache.r) * dloss[:, None, None] * dy_bar  # (losses.3)
+
+
+class L1:
+    """Mean absolute error; the slope at 0 is 0. The sign is taken of the real part, so that complex inputs pass."""
+
+    zeros = frozenset({"y_bar"})
+
+    def forward(self, y: Array, target: Array) -> tuple[Array, LossCache]:
+        """y, target (T, N, M) -> losses (T,)."""
+        r = y - target
+        sign = array_module(r).sign(r.real)
+        return (sign * r).sum(axis=(1, 2)) * _weight(r), LossCache(sign)  # (losses.4)
+
+    def backward(self, cache: LossCache, dloss: Array) -> Array:
+        """dloss (T,) -> dy (T, N, M)."""
+        return _weight(cache.r) * dloss[:, None, None] * cache.r  # (losses.5)
+
+    def double_backward(self, cache: LossCache, dloss: Array, dy_bar: Array) -> Array:
+        """y_bar is zero by structure: the slope is constant between kinks."""
+        return array_module(dy_bar).zeros_like(dy_bar)  # (losses.6)
+
+
+def _weight(r: Array) -> float:
+    """1 / (N M), the weight of one entry in its task's mean."""
+    return 1.0 / (r.shape[1] * r.shape[2])

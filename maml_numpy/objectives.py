@@ -1,0 +1,74 @@
+"""Losses as functions of the parameters, with their gradient and the way back through it.
+
+Derived in derivations/06_objectives.md. An objective is whatever offers `loss`, `gradient`, `second_order` and `check`.
+"""
+
+from typing import Any, NamedTuple, Protocol
+
+from .backend import Array
+from .batch import Batch, check_batch
+from .losses import Loss
+from .network import Network, Pass
+from .parameters import Layout
+
+
+class Objective(Protocol):
+    """L(theta; batch), one value per task.
+
+    layout: of theta. theta is (P,) or (T, P); a gradient of a shared theta is the sum over tasks.
+    """
+
+    layout: Layout
+
+    def check(self, theta: Array, batch: Any, name: str) -> None:
+        """Raise ValueError, naming the thing, unless theta and batch fit this objective and each other."""
+
+    def loss(self, theta: Array, batch: Any) -> Array:
+        """Return the losses (T,)."""
+
+    def gradient(self, theta: Array, batch: Any, dloss: Array, dtheta: Array) -> tuple[Array, Any]:
+        """Write dtheta, the gradient of sum_t dloss_t L_t; return the losses (T,) and a record for second_order."""
+
+    def second_order(self, record: Any, dtheta_bar: Array, theta_bar: Array) -> None:
+        """The vector-Jacobian product of `gradient`: write theta_bar for the cotangent dtheta_bar."""
+
+
+class Record(NamedTuple):
+    """What one gradient leaves for the way back: the forward pass, the deltas, the loss's cache, and dloss."""
+
+    run: Pass
+    deltas: list[Array]
+    loss_cache: Any
+    dloss: Array
+
+
+class Supervised:
+    """The loss of a network's predictions on labelled examples."""
+
+    def __init__(self, network: Network, loss: Loss):
+        self.network, self.layout, self._loss = network, network.layout, loss
+
+    def check(self, theta: Array, batch: Batch, name: str) -> None:
+        """Raise ValueError unless theta is of the network's layout and the batch labelled and of its widths."""
+        self.layout.check(theta)
+        check_batch(batch, name, self.network.D, self.network.M, theta)
+
+    def loss(self, theta: Array, batch: Batch) -> Array:
+        """theta (P,) or (T, P) -> losses (T,)."""
+        y, _ = self.network.forward(theta, batch.x)
+        return self._loss.forward(y, batch.y)[0]
+
+    def gradient(self, theta: Array, batch: Batch, dloss: Array, dtheta: Array) -> tuple[Array, Record]:
+        """dloss (T,); writes dtheta, (P,) or (T, P); returns the losses (T,) and the record."""
+        y, run = self.network.forward(theta, batch.x)
+        losses, cache = self._loss.forward(y, batch.y)  # (objectives.1)
+        dy = self._loss.backward(cache, dloss)
+        _, deltas = self.network.backward(run, dy, dtheta)  # (objectives.2)
+        return losses, Record(run, deltas, cache, dloss)
+
+    def second_order(self, record: Record, dtheta_bar: Array, theta_bar: Array) -> None:
+        """dtheta_bar (P,) or (T, P); writes theta_bar, likewise: the Hessian-vector product, here H dtheta_bar."""
+        run, deltas, cache, dloss = record
+        dy_bar, _, left = self.network.up(run, deltas, dtheta_bar, theta_bar)  # (objectives.3)
+        y_bar = self._loss.double_backward(cache, dloss, dy_bar)  # (objectives.4)
+        self.network.down(run, y_bar, left, theta_bar)  # (objectives.5)

@@ -1,0 +1,88 @@
+"""All parameters of a model as one flat vector, and the names of its pieces.
+
+`theta` is one contiguous array, (P,) when every task shares it or (T, P) when each task has its own. A `Layout` names
+the pieces and hands out views that share theta's memory, so a gradient written into a view is written into the vector.
+"""
+
+from math import prod
+from typing import Iterable, Mapping, Sequence
+
+from .backend import Array, array_module
+
+Shape = tuple[int, ...]
+Views = dict[str, Array]
+Places = Mapping[str, tuple[slice, Shape]]
+
+
+class Layout:
+    """Names, shapes and places of the pieces of one flat vector (derivations/00_notation.md).
+
+    shapes: piece name, such as "dense1.W", to its shape; pieces lie in the vector in this order.
+    places: piece name -> (its slice of the vector, its shape). size: P, the number of entries of the vector.
+    Raises ValueError for a size below 1 or for a layout with nothing in it.
+    """
+
+    def __init__(self, shapes: Mapping[str, Iterable[int]]):
+        self.shapes: dict[str, Shape] = {name: tuple(shape) for name, shape in shapes.items()}
+        self.places: dict[str, tuple[slice, Shape]] = {}
+        offset = 0
+        for name, shape in self.shapes.items():
+            if min(shape, default=0) < 1:
+                raise ValueError(f"parameter {name} needs sizes of at least 1, got {shape}")
+            self.places[name] = slice(offset, offset + prod(shape)), shape
+            offset += prod(shape)
+        if offset == 0:
+            raise ValueError("a layout needs at least one parameter, got none")
+        self.size = offset
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Layout) and list(self.shapes.items()) == list(other.shapes.items())
+
+    def __repr__(self) -> str:
+        return ", ".join(f"{name} {shape}" for name, shape in self.shapes.items())
+
+    def views(self, theta: Array) -> Views:
+        """Hand out theta's pieces by name, each a view of its memory.
+
+        theta: (P,) or (T, P); a (T, P) array whose tasks share one row (stride 0) gives views that do too.
+        Returns name -> (*shape) or (T, *shape).
+        Raises ValueError when theta has another size or its entries do not lie side by side (a view could then not
+        share memory, and what is written into it would be lost).
+        """
+        return self.grouped_views(theta, [self.places])[0]
+
+    def grouped_views(self, theta: Array, groups: Sequence[Places]) -> list[Views]:
+        """`views` sorted into groups: one dictionary per group of places, under that group's own names."""
+        self.check(theta)
+        lead = theta.shape[:-1]
+        return [{name: theta[..., place].reshape(lead + shape) for name, (place, shape) in group.items()}
+                for group in groups]
+
+    def check(self, theta: Array, name: str = "theta") -> None:
+        """Raise ValueError unless theta is a vector of this layout, (P,) or (T, P), that views can share."""
+        if theta.ndim not in (1, 2) or theta.shape[-1] != self.size:
+            raise ValueError(f"{name} must have shape (P,) or (T, P) with P = {self.size} for this layout ({self}), "
+                             f"got {theta.shape}")
+        if theta.strides[-1] != theta.itemsize:
+            raise ValueError(f"{name} must be contiguous along its last axis, got strides {theta.strides}")
+
+    def name_of(self, index: int) -> str:
+        """Return the name of the piece that entry `index` of the vector, 0 <= index < P, belongs to."""
+        for name, (place, _) in self.places.items():
+            if place.start <= index < place.stop:
+                return name
+        raise ValueError(f"index must be in 0..{self.size - 1}, got {index}")
+
+
+def per_task(theta: Array, T: int) -> Array:
+    """View a shared vector as T equal rows without copying it.
+
+    theta: (P,), or (T, P), which comes back as it is.
+    Returns (T, P), with stride 0 along the tasks when theta is shared.
+    Raises ValueError for a (T', P) vector of other than T tasks.
+    """
+    if theta.ndim == 1:
+        return array_module(theta).broadcast_to(theta, (T, theta.shape[0]))
+    if theta.shape[0] != T:
+        raise ValueError(f"theta holds {theta.shape[0]} tasks, the batch {T}")
+    return theta

@@ -1,0 +1,5 @@
+"""Task distributions."""
+
+from .sinusoid import Sinusoid, SinusoidTasks
+
+__all__ = ["Sinusoid", "SinusoidTasks"]
