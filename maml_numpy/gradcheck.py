@@ -65,12 +65,14 @@ class DirectionClaim(NamedTuple):
 
 def central_difference(phi: Callable[[Array], Array], at: Array, h: float = STEP) -> Array:
     """(phi(x + h e_j) - phi(x - h e_j)) / 2h for every entry j of x = `at`."""
-    return np.array([(phi(at + h * e) - phi(at - h * e)) / (2 * h) for e in _units(at)]).reshape(at.shape)
+    return np.array([(phi(at + h * e) - phi(at - h * e)) / (2 * h)  # (gradcheck.1)
+                     for e in _units(at)]).reshape(at.shape)
 
 
 def complex_step(phi: Callable[[Array], Array], at: Array, h: float = COMPLEX_STEP) -> Array:
     """Im phi(x + i h e_j) / h for every entry j of x = `at`: no subtraction, hence no cancellation."""
-    return np.array([phi(at + 1j * h * e).imag / h for e in _units(at)]).reshape(at.shape)
+    return np.array([phi(at + 1j * h * e).imag / h  # (gradcheck.2)
+                     for e in _units(at)]).reshape(at.shape)
 
 
 def judge(claim: Claim | DirectionClaim) -> Iterator[Row]:

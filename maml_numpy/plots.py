@@ -50,3 +50,23 @@ def save(figure: "Figure", path: Path) -> None:
     """Write a figure to `path` as PNG, making its folder. Raises OSError when that fails."""
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=130)
+
+
+def v_curve(steps: Array, difference: Array, complex_step: Array) -> "Figure":
+    """Draw the relative errors of the central difference and of the complex step against the step size.
+
+    steps, difference, complex_step: (S,). An error of exactly zero is drawn at the axis' lower end.
+    """
+    from matplotlib.figure import Figure
+    floor = 1e-17
+    figure = Figure(figsize=(6.4, 4.2), layout="constrained")
+    ax = figure.subplots()
+    ax.loglog(steps, difference.clip(floor), "o-", color=BLUE, ms=4, label="central difference")
+    ax.loglog(steps, complex_step.clip(floor), "s--", color=RED, ms=4, label="complex step")
+    ax.loglog(steps, difference[0] * (steps / steps[0]) ** 2, ":", color=BLACK, lw=1, label="slope 2: truncation")
+    ax.loglog(steps, 1e-16 / steps, "-.", color=BLACK, lw=1, label="slope -1: rounding")
+    ax.set(xlabel="step h", ylabel="relative error", ylim=(floor, 10),
+           title="Error of a derivative of the whole meta-objective, K = 2")
+    ax.grid(alpha=0.25)
+    ax.legend(frameon=False)
+    return figure

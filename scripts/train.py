@@ -117,7 +117,8 @@ def run(argv):
         thetas[experiment.RANDOM] = experiment.start(config, args.seed)
         results = experiment.evaluate(config, thetas)
         print(experiment.table(results))
-        (folder / "test.json").write_text(json.dumps({"config": asdict(config), "seed": args.seed, **results}, indent=1))
+        results = {"config": asdict(config), "seed": args.seed, **results}
+        (folder / "test.json").write_text(json.dumps(results, indent=1))
         plots.save(experiment.figure(config, thetas), folder / "test.png")
         print(f"saved {folder / 'test.json'} and {folder / 'test.png'}")
     return 0

@@ -1,9 +1,9 @@
 """The dense layer, y = x W + b. Derived in derivations/02_dense.md."""
 
-from typing import Any, NamedTuple, Optional
+from typing import Any, Mapping, NamedTuple, Optional
 
 from ..backend import Array, array_module
-from ..parameters import Views
+from ..parameters import Shape, Views
 from .layer import Initialiser
 from .products import outer, times, times_transposed
 
@@ -27,7 +27,7 @@ class Dense:
         if min(D, M) < 1:
             raise ValueError(f"Dense needs D >= 1 and M >= 1, got D = {D}, M = {M}")
         self.D, self.M = D, M
-        self.shapes = {"W": (D, M), "b": (1, M)}
+        self.shapes: Mapping[str, Shape] = {"W": (D, M), "b": (1, M)}
 
     def initialise(self, rng: Any, initialiser: Initialiser, params: Views) -> None:
         """W from `initialiser`, b zero."""

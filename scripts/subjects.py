@@ -1,0 +1,355 @@
+"""What is judged: every rule, loss, network, inner loop and method, as claims for maml_numpy.gradcheck.
+
+Sizes are all different, cotangents random, inputs kept away from kinks; see derivations/10_gradcheck.md.
+"""
+
+from functools import partial
+from typing import Any, Callable, Iterator, NamedTuple
+
+import numpy as np
+
+from maml_numpy import inner
+from maml_numpy.algorithms import MAML, JointTraining
+from maml_numpy.backend import Array
+from maml_numpy.batch import Batch
+from maml_numpy.gradcheck import COMPLEX_TOLERANCE, Claim, DirectionClaim, Row, fourfold, judge, verdict
+from maml_numpy.initialisers import he_normal
+from maml_numpy.layers import Dense, ReLU, Tanh
+from maml_numpy.losses import L1, MSE
+from maml_numpy.network import Network, mlp
+from maml_numpy.objectives import Supervised
+from maml_numpy.parameters import Layout, per_task
+
+T, N, N_QUERY = 2, 3, 5
+WIDTHS = (2, 4, 3, 2)
+STEPS = (1, 2, 3, 5)
+FLOAT32_TOLERANCE = 1e-5
+MODELS: dict[str, Callable[[], Supervised]] = {
+    "tanh MSE": lambda: Supervised(mlp(WIDTHS, Tanh), MSE()),
+    "tanh L1": lambda: Supervised(mlp(WIDTHS, Tanh), L1()),
+    "ReLU MSE": lambda: Supervised(mlp(WIDTHS, ReLU), MSE()),
+    "ReLU L1": lambda: Supervised(mlp(WIDTHS, ReLU), L1()),
+}
+
+
+def rows(only: str | None = None) -> Iterator[Row]:
+    """Judge every subject, or those whose name contains `only`; yields verdicts as they fall."""
+    for subject, claims in subjects():
+        if only is None or only.lower() in subject.lower():
+            for claim in claims():
+                if isinstance(claim, Row):
+                    yield claim
+                else:
+                    yield from judge(claim)
+
+
+def subjects() -> Iterator[tuple[str, Callable[[], Iterator[Any]]]]:
+    """Yield (name, claims) of everything there is to judge, in the order of the notes."""
+    for sharing in ("shared", "per task"):
+        name = f"dense, {sharing}"
+        yield name, partial(layer_claims, name, Dense(4, 5), 4, sharing == "per task")
+    for layer in (ReLU(), Tanh()):
+        name = f"activations, {type(layer).__name__}"
+        yield name, partial(layer_claims, name, layer, 4, False)
+    for loss in (MSE(), L1()):
+        name = f"losses, {type(loss).__name__}"
+        yield name, partial(loss_claims, name, loss)
+    for activation in (Tanh, ReLU):
+        for sharing in ("shared", "per task"):
+            name = f"network, {activation.__name__}, {sharing}"
+            yield name, partial(network_claims, name, activation, sharing == "per task")
+    for model in MODELS:
+        name = f"objectives, {model}"
+        yield name, partial(objective_claims, name, MODELS[model]())
+    for K in STEPS:
+        for model in MODELS:
+            for sharing in ("shared", "per task"):
+                name = f"inner, {model}, K = {K}, {sharing}"
+                yield name, partial(inner_claims, name, MODELS[model](), K, sharing == "per task")
+    for model in MODELS:
+        for K in STEPS:
+            for second_order in (True, False):
+                name = f"{'maml' if second_order else 'fomaml'}, {model}, K = {K}"
+                yield name, partial(maml_claims, name, MODELS[model](), K, second_order)
+        name = f"joint, {model}"
+        yield name, partial(joint_claims, name, MODELS[model]())
+
+
+def layer_claims(subject: str, layer: Any, D: int, own: bool) -> Iterator[Claim | DirectionClaim | Row]:
+    """Proofs 1 to 3 of one layer: backward, double_backward, and dy_bar against the derivative of forward."""
+    rng = np.random.default_rng(11)
+    lead = (T,) if own else ()
+    params = {name: rng.standard_normal(lead + shape) for name, shape in layer.shapes.items()}
+    params_bar = {f"d{name}_bar": rng.standard_normal(value.shape) for name, value in params.items()}
+    x = away_from_zero(rng, (T, N, D))
+    y, _ = layer.forward(params, x)
+    at = {"x": x, **params, "dy": rng.standard_normal(y.shape), "dx_bar": rng.standard_normal(x.shape), **params_bar}
+
+    def backward(**changed: Array) -> dict[str, Array]:
+        v, (p, dp, out, _) = _arguments(layer, {**at, **changed})
+        _, cache = layer.forward(p, v["x"])
+        return {"dx": layer.backward(p, cache, v["dy"], out), **{f"d{name}": value for name, value in out.items()}}
+
+    def double_backward(dx_bar: Array | None) -> dict[str, Array]:
+        v, (p, dp_bar, _, out) = _arguments(layer, at)
+        _, cache = layer.forward(p, v["x"])
+        dy_bar, x_bar = layer.double_backward(p, cache, v["dy"], dx_bar, dp_bar, out)
+        return {"dy_bar": dy_bar, "x_bar": np.zeros_like(v["x"]) if x_bar is None else x_bar,
+                **{f"{name}_bar": value for name, value in out.items()}}
+
+    def forward_contracted(name: str, value: Array) -> Array:
+        v, (p, *_) = _arguments(layer, {**at, name: value})
+        return (v["dy"] * layer.forward(p, v["x"])[0]).sum()
+
+    def backward_contracted(name: str, value: Array) -> Array:
+        results = backward(**{name: value})
+        return sum((at[f"{key}_bar"] * result).sum() for key, result in results.items())
+
+    def forward_along(eps: complex) -> Array:
+        moved = {name: at[name] + eps * at[f"d{name}_bar"] for name in ("x", *params)}
+        v, (p, *_) = _arguments(layer, {**at, **moved})
+        return layer.forward(p, v["x"])[0]
+
+    first, second = backward(), double_backward(at["dx_bar"])
+    for name in ("x", *params):
+        yield Claim(subject, f"d{name}", first[f"d{name}"], partial(forward_contracted, name), at[name])
+    for name in ("dy", "x", *params):
+        yield Claim(subject, f"{name}_bar", second[f"{name}_bar"], partial(backward_contracted, name), at[name],
+                    f"{name}_bar" in layer.zeros)
+    yield DirectionClaim(subject, "dy_bar, forward", second["dy_bar"], forward_along)
+    without = double_backward(np.zeros_like(x))
+    for name, value in double_backward(None).items():
+        yield verdict(subject, name, "dx_bar None", value, without[name], 0.0, not without[name].any())
+
+
+def _arguments(layer: Any, values: dict[str, Array]) -> tuple[dict[str, Array], tuple[dict[str, Array], ...]]:
+    """All values in one dtype; then params, dparams_bar, and room for dparams and for params_bar."""
+    dtype = np.result_type(*values.values())
+    v = {name: value.astype(dtype) for name, value in values.items()}
+    params = {name: v[name] for name in layer.shapes}
+    rooms = [{name: np.full_like(value, np.nan) for name, value in params.items()} for _ in range(2)]
+    return v, (params, {name: v[f"d{name}_bar"] for name in layer.shapes}, *rooms)
+
+
+def loss_claims(subject: str, loss: Any) -> Iterator[Claim | DirectionClaim]:
+    """Proofs 1 to 3 of one loss, in y."""
+    rng = np.random.default_rng(12)
+    shape = (T, N, 4)
+    target, dloss, dy_bar = rng.standard_normal(shape), rng.standard_normal(T), rng.standard_normal(shape)
+    y = target + away_from_zero(rng, shape)
+
+    def dy(y: Array) -> Array:
+        return loss.backward(loss.forward(y, target)[1], dloss)
+
+    cache = loss.forward(y, target)[1]
+    yield Claim(subject, "dy", dy(y), lambda v: (dloss * loss.forward(v, target)[0]).sum(), y)
+    y_bar = loss.double_backward(cache, dloss, dy_bar)
+    yield Claim(subject, "y_bar", y_bar, lambda v: (dy_bar * dy(v)).sum(), y, "y_bar" in loss.zeros)
+    yield DirectionClaim(subject, "y_bar, along dy_bar", y_bar, lambda eps: dy(y + eps * dy_bar), "y_bar" in loss.zeros)
+
+
+def network_claims(subject: str, activation: Any, own: bool) -> Iterator[Claim | DirectionClaim]:
+    """Both sweeps of a tapped chain: its gradients, then the VJP of backward with cotangents arriving everywhere."""
+    rng = np.random.default_rng(13)
+    kind = activation.__name__.lower()
+    net = mlp(WIDTHS, activation, taps=(f"{kind}1", "dense2"))
+    theta = theta_of(net, rng, own)
+    at: dict[str, Array] = {"theta": theta, "x": rng.standard_normal((T, N, WIDTHS[0]))}
+    y, run = net.forward(theta, at["x"])
+    at["dy"] = rng.standard_normal(y.shape)
+    dtaps, taps_bar = ({name: rng.standard_normal(tap.shape) for name, tap in run.taps.items()} for _ in range(2))
+    at |= {f"d{name}": dtap for name, dtap in dtaps.items()}
+    dtheta_bar, dx_bar, y_bar = (rng.standard_normal(at[name].shape) for name in ("theta", "x", "dy"))
+
+    def passes(name: str, value: Array) -> tuple[Any, Array, Array, Any]:
+        v = {**at, name: value}
+        theta = v["theta"].astype(value.dtype)
+        y, run = net.forward(theta, v["x"])
+        dtheta = np.full(theta.shape, np.nan, value.dtype)
+        dx, deltas = net.backward(run, v["dy"].astype(value.dtype), dtheta, {tap: v[f"d{tap}"] for tap in run.taps})
+        return (y, run), dtheta, dx, deltas
+
+    def value(name: str, v: Array) -> Array:
+        (y, run), *_ = passes(name, v)
+        return (at["dy"] * y).sum() + sum((dtaps[tap] * run.taps[tap]).sum() for tap in dtaps)
+
+    def gradient_contracted(name: str, v: Array) -> Array:
+        (y, run), dtheta, dx, _ = passes(name, v)
+        return ((dtheta_bar * dtheta).sum() + (dx_bar * dx).sum() + (y_bar * y).sum()
+                + sum((taps_bar[tap] * run.taps[tap]).sum() for tap in taps_bar))
+
+    def signs(name: str, v: Array) -> Array:
+        return relu_signs(passes(name, v)[0][1])
+
+    (_, run), dtheta, dx, deltas = passes("theta", theta)
+    theta_bar = np.full_like(theta, np.nan)
+    dy_bar, dtaps_bar, left = net.up(run, deltas, dtheta_bar, theta_bar, dx_bar)
+    x_bar = net.down(run, y_bar, left, theta_bar, taps_bar)
+    yield from by_piece(subject, "d", net.layout, dtheta, theta, partial(value, "theta"), partial(signs, "theta"))
+    yield Claim(subject, "dx", dx, partial(value, "x"), at["x"], signs=partial(signs, "x"))
+    yield from by_piece(subject, "", net.layout, theta_bar, theta, partial(gradient_contracted, "theta"),
+                        partial(signs, "theta"), "_bar")
+    bars = {"x": x_bar, "dy": dy_bar, **{f"d{tap}": bar for tap, bar in dtaps_bar.items()}}
+    for name, bar in bars.items():
+        yield Claim(subject, f"{name}_bar", bar, partial(gradient_contracted, name), at[name],
+                    signs=partial(signs, name))
+
+
+def objective_claims(subject: str, objective: Supervised) -> Iterator[Claim | DirectionClaim | Row]:
+    """The gradient, the Hessian-vector product against the complex step of the gradient, its symmetry, halved steps."""
+    rng = np.random.default_rng(14)
+    theta, support, _ = problem(objective, rng)
+    u, v = rng.standard_normal((2, theta.size))
+    dloss = rng.uniform(0.5, 1.5, T)
+
+    def gradient(theta: Array) -> tuple[Array, Any]:
+        dtheta = np.full_like(theta, np.nan)
+        _, record = objective.gradient(theta, support, dloss, dtheta)
+        return dtheta, record
+
+    def hessian_times(v: Array) -> Array:
+        product = np.full_like(theta, np.nan)
+        objective.second_order(gradient(theta)[1], v, product)
+        return product
+
+    def weighted_loss(theta: Array) -> Array:
+        return (dloss * objective.loss(theta, support)).sum()
+
+    dtheta, Hv = gradient(theta)[0], hessian_times(v)
+    yield from by_piece(subject, "d", objective.layout, dtheta, theta, weighted_loss,
+                        partial(model_signs, objective, support))
+    for name, (place, _) in objective.layout.places.items():
+        constant = "L1" in subject and name == f"dense{len(WIDTHS) - 1}.b"  # its gradient is a sum of signs
+        yield DirectionClaim(subject, f"Hv {name}", Hv[place], lambda eps, p=place: gradient(theta + eps * v)[0][p],
+                             constant)
+    yield verdict(subject, "<u, Hv> = <v, Hu>", "symmetry", u @ Hv, v @ hessian_times(u), COMPLEX_TOLERANCE)
+    if "tanh MSE" in subject:
+        yield fourfold(DirectionClaim(subject, "<d, v>", dtheta @ v, lambda eps: weighted_loss(theta + eps * v)))
+
+
+def inner_claims(subject: str, objective: Supervised, K: int, own: bool) -> Iterator[Claim | Row]:
+    """K steps with a rate per parameter and the way back, against theta_K itself; caches kept and recomputed."""
+    rng = np.random.default_rng(15)
+    theta, support, other = problem(objective, rng)
+    if own:
+        theta = theta + 0.1 * rng.standard_normal((T, theta.size))
+    alpha = rng.uniform(0.05, 0.3, theta.shape[-1])
+    batches = [(support, other)[k % 2] for k in range(K)]
+    c = rng.standard_normal((T, theta.shape[-1]))
+
+    def contracted(theta: Array) -> Array:
+        return (c * inner.adapt(objective, theta, batches, alpha)[0]).sum()
+
+    def signs(theta: Array) -> Array:
+        _, steps = inner.adapt(objective, theta, batches, alpha, keep_caches=True)
+        return np.concatenate([record_signs(step.record) for step in steps])
+
+    kept, recomputed = (inner.backward(objective, inner.adapt(objective, theta, batches, alpha, keep)[1], c, alpha)
+                        for keep in (True, False))
+    yield from by_piece(subject, "", objective.layout, kept, theta, contracted, signs, "_bar")
+    yield verdict(subject, "theta_bar", "recomputed", recomputed, kept, 0.0)
+
+
+def maml_claims(subject: str, objective: Supervised, K: int, second_order: bool) -> Iterator[Any]:
+    """The whole meta-gradient against J; for FO-MAML J is taken of theta_0 minus steps that stay as they were."""
+    rng = np.random.default_rng(16)
+    theta, support, query = problem(objective, rng)
+    algorithm = MAML(objective, 0.2, K, second_order)
+    theta_K, _ = inner.adapt(objective, theta, [support] * K, algorithm.alpha)
+    moved = theta_K - theta
+
+    def adapted(theta: Array) -> tuple[Array, list[inner.Step]]:
+        if second_order:
+            return inner.adapt(objective, theta, [support] * K, algorithm.alpha, keep_caches=True)
+        return theta + moved, []
+
+    def J(theta: Array) -> Array:
+        return objective.loss(adapted(theta)[0], query).mean()
+
+    def signs(theta: Array) -> Array:
+        theta_K, steps = adapted(theta)
+        return np.concatenate([*(record_signs(step.record) for step in steps), model_signs(objective, query, theta_K)])
+
+    theta_bar = algorithm.meta_gradient(theta, support, query).theta_bar
+    yield from by_piece(subject, "", objective.layout, theta_bar, theta, J, signs, "_bar")
+    yield from in_float32(subject, algorithm, theta, support, query, theta_bar)
+    if second_order and "tanh MSE" in subject:
+        v = rng.standard_normal(theta.size)
+        yield fourfold(DirectionClaim(subject, "<theta_bar, v>", theta_bar @ v, lambda eps: J(theta + eps * v)))
+
+
+def joint_claims(subject: str, objective: Supervised) -> Iterator[Any]:
+    """Joint training's gradient against the mean loss of support and query together."""
+    theta, support, query = problem(objective, np.random.default_rng(17))
+    both = Batch(*(np.concatenate(pair, axis=1) for pair in zip(support, query)))
+    algorithm = JointTraining(objective)
+    theta_bar = algorithm.meta_gradient(theta, support, query).theta_bar
+    yield from by_piece(subject, "", objective.layout, theta_bar, theta, lambda v: objective.loss(v, both).mean(),
+                        partial(model_signs, objective, both), "_bar")
+    yield from in_float32(subject, algorithm, theta, support, query, theta_bar)
+
+
+def in_float32(subject: str, algorithm: Any, theta: Array, support: Batch, query: Batch, reference: Array
+               ) -> Iterator[Row]:
+    """The same gradient in the precision that trains."""
+    low = [Batch(*(part.astype(np.float32) for part in batch)) for batch in (support, query)]
+    theta_bar = algorithm.meta_gradient(theta.astype(np.float32), *low).theta_bar
+    ok = theta_bar.dtype == np.float32
+    yield verdict(subject, "theta_bar", "float32", theta_bar if ok else theta_bar[:0], reference, FLOAT32_TOLERANCE)
+
+
+def by_piece(subject: str, prefix: str, layout: Layout, gradient: Array, theta: Array, phi: Callable[[Array], Array],
+             signs: Callable[[Array], Array], suffix: str = "") -> Iterator[Claim]:
+    """A claim about a flat vector's gradient, split into one claim per named piece."""
+    def put(place: slice, piece: Array) -> Array:
+        whole = theta.astype(piece.dtype)
+        whole[..., place] = piece
+        return whole
+
+    for name, (place, _) in layout.places.items():
+        yield Claim(subject, f"{prefix}{name}{suffix}", gradient[..., place],
+                    lambda v, p=place: phi(put(p, v)), theta[..., place], signs=lambda v, p=place: signs(put(p, v)))
+
+
+class Problem(NamedTuple):
+    """theta (P,) in general position, and two batches of the same tasks."""
+
+    theta: Array
+    support: Batch
+    query: Batch
+
+
+def problem(objective: Supervised, rng: np.random.Generator) -> Problem:
+    """A random theta and random examples, in float64."""
+    def draw(examples: int) -> Batch:
+        return Batch(rng.standard_normal((T, examples, WIDTHS[0])), rng.standard_normal((T, examples, WIDTHS[-1])))
+    return Problem(theta_of(objective.network, rng, False), draw(N), draw(N_QUERY))
+
+
+def theta_of(net: Network, rng: np.random.Generator, own: bool) -> Array:
+    """He's weights, biases that are not zero; (P,), or (T, P) with every task's own."""
+    theta = net.initialise(rng, he_normal, np.float64)
+    theta = per_task(theta, T) if own else theta
+    return theta + 0.3 * rng.standard_normal(theta.shape)
+
+
+def away_from_zero(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
+    """Random numbers of both signs, none closer to zero than 0.1."""
+    return rng.choice([-1.0, 1.0], shape) * (0.1 + np.abs(rng.standard_normal(shape)))
+
+
+def relu_signs(run: Any) -> Array:
+    """Every ReLU mask of a forward pass, as one vector."""
+    masks = [cache.mask.ravel() for cache in run.caches if hasattr(cache, "mask")]
+    return np.concatenate(masks) if masks else np.zeros(0)
+
+
+def record_signs(record: Any) -> Array:
+    """Every sign that has a kink behind it, of one gradient: ReLU masks and the residuals' signs."""
+    return np.concatenate([relu_signs(record.run), np.sign(record.loss_cache.r.real).ravel()])
+
+
+def model_signs(objective: Supervised, batch: Batch, theta: Array) -> Array:
+    """`record_signs` of the gradient at theta."""
+    theta = per_task(theta, len(batch.x))
+    return record_signs(objective.gradient(theta, batch, np.ones(len(batch.x)), np.empty(theta.shape))[1])
