@@ -1,0 +1,83 @@
+import numpy as np
+import pytest
+import subjects
+
+from maml_numpy.algorithms import MAML, JointTraining
+from maml_numpy.backend import array_module
+from maml_numpy.batch import Batch
+from maml_numpy.parameters import Layout
+
+OBJECTIVE = subjects.MODELS["ReLU MSE"]()
+THETA, SUPPORT, QUERY = subjects.problem(OBJECTIVE, np.random.default_rng(6))
+
+
+class SquarePlus:
+    """g(x, y) = x^2 + y: theta is x, and a batch is one y per task."""
+
+    layout = Layout({"x": (1, 1)})
+
+    def check(self, theta, batch, name):
+        self.layout.check(theta)
+
+    def loss(self, theta, batch):
+        return theta[..., 0] ** 2 + batch[0]
+
+    def gradient(self, theta, batch, dloss, dtheta):
+        dtheta[...] = 2 * dloss[:, None] * theta
+        return self.loss(theta, batch), dloss
+
+    def second_order(self, dloss, dtheta_bar, theta_bar):
+        product = 2 * dloss[:, None] * dtheta_bar
+        theta_bar[...] = product if theta_bar.ndim == 2 else array_module(product).sum(product, axis=0)
+
+
+def test_analytic_example():
+    """x = 2, y = 1, alpha = 1: x - grad g = -2, J = 5, x - dJ/dx = -2 (derivations/01_chain_rule.md)."""
+    y = (np.array([1.0]),)
+    losses, theta_bar = MAML(SquarePlus(), alpha=1.0).meta_gradient(np.array([2.0]), y, y)
+    assert losses == [5.0] and theta_bar == [4.0]
+    for alpha in (0.1, 0.3):
+        theta_bar = MAML(SquarePlus(), alpha).meta_gradient(np.array([2.0]), y, y).theta_bar
+        assert theta_bar == pytest.approx([2 * (1 - 2 * alpha) ** 2 * 2.0])
+        theta_bar = MAML(SquarePlus(), alpha, second_order=False).meta_gradient(np.array([2.0]), y, y).theta_bar
+        assert theta_bar == pytest.approx([2 * (1 - 2 * alpha) * 2.0])
+
+
+def test_losses_are_those_of_the_adapted_parameters_on_the_query():
+    from maml_numpy.inner import adapt
+    theta_K, _ = adapt(OBJECTIVE, THETA, [SUPPORT] * 3, 0.1)
+    for second_order in (True, False):
+        outcome = MAML(OBJECTIVE, 0.1, 3, second_order).meta_gradient(THETA, SUPPORT, QUERY)
+        assert np.allclose(outcome.losses, OBJECTIVE.loss(theta_K, QUERY), rtol=1e-14)
+        assert outcome.theta_bar.shape == THETA.shape
+
+
+def test_full_and_first_order_differ_where_they_must_and_coincide_where_they_must():
+    def gradient(alpha, second_order):
+        return MAML(OBJECTIVE, alpha, 2, second_order).meta_gradient(THETA, SUPPORT, QUERY).theta_bar
+    assert np.abs(gradient(0.1, True) - gradient(0.1, False)).max() > 1e-2
+    assert np.allclose(gradient(0.0, True), gradient(0.0, False), rtol=1e-14)
+
+
+def test_meta_batch_is_the_mean_over_its_tasks():
+    algorithm = MAML(OBJECTIVE, 0.1, 2)
+    whole = algorithm.meta_gradient(THETA, SUPPORT, QUERY)
+    each = [algorithm.meta_gradient(THETA, *(Batch(b.x[t:t + 1], b.y[t:t + 1]) for b in (SUPPORT, QUERY)))
+            for t in range(subjects.T)]
+    assert np.allclose(whole.theta_bar, np.mean([one.theta_bar for one in each], axis=0), rtol=1e-12, atol=1e-14)
+    assert np.allclose(whole.losses, np.concatenate([one.losses for one in each]), rtol=1e-13)
+
+
+@pytest.mark.parametrize("parameters, words", [({"alpha": -0.1}, "alpha"), ({"alpha": float("nan")}, "alpha"),
+                                               ({"alpha": 0.1, "K": 0}, "K must be at least 1, got 0")])
+def test_numbers_that_make_no_sense_are_refused(parameters, words):
+    with pytest.raises(ValueError, match=words):
+        MAML(OBJECTIVE, **parameters)
+
+
+@pytest.mark.parametrize("algorithm", [MAML(OBJECTIVE, 0.1), JointTraining(OBJECTIVE)], ids=["maml", "joint"])
+def test_query_of_other_tasks_is_refused(algorithm):
+    with pytest.raises(ValueError, match="tasks"):
+        algorithm.meta_gradient(THETA, SUPPORT, Batch(QUERY.x[:1], QUERY.y[:1]))
+    with pytest.raises(ValueError, match="query x"):
+        algorithm.meta_gradient(THETA, SUPPORT, Batch(QUERY.x[0], QUERY.y[0]))

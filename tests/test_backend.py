@@ -1,0 +1,60 @@
+import ast
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import maml_numpy
+from maml_numpy.backend import array_module, keep_freed_memory
+
+PACKAGE = Path(maml_numpy.__file__).parent
+
+
+def test_array_module_of_numpy():
+    assert array_module(np.zeros(2)) is np
+
+
+@pytest.mark.parametrize("other", [[1.0], 1.0, None, "x"])
+def test_array_module_converts_nothing(other):
+    with pytest.raises(TypeError, match=type(other).__name__):
+        array_module(other)
+
+
+def test_keep_freed_memory_leaves_nothing_behind():
+    assert keep_freed_memory() is None
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_library_neither_prints_nor_draws_global_random_numbers_nor_pickles(path):
+    tree = ast.parse(path.read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            assert node.func.id != "print"
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Attribute) and node.value.attr == "random":
+            assert node.attr in ("Generator", "default_rng")
+        names = [alias.name for alias in node.names] if isinstance(node, (ast.Import, ast.ImportFrom)) else []
+        assert not {"pickle", "matplotlib.pyplot", "pyplot", "torch", "jax"} & set(names)
+
+
+@pytest.mark.parametrize("name", ["parameters", "layers/products", "layers/dense", "layers/activations", "losses",
+                                  "network", "objectives", "inner", "algorithms/maml", "algorithms/joint", "optim",
+                                  "batch"])
+def test_compute_never_names_numpy_for_an_array_it_was_handed(name):
+    tree = ast.parse((PACKAGE / f"{name}.py").read_text())
+    allowed = {"random", "float32", "zeros"} if name == "network" else set()  # initialise draws on the host
+    used = {node.attr for node in ast.walk(tree)
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "np"}
+    assert used <= allowed
+
+
+def test_imports_run_one_way():
+    """Every room imports only rooms below it (the order of the house)."""
+    floors = ["backend", "parameters", "batch", "initialisers", "layers", "losses", "network", "objectives", "inner",
+              "algorithms", "evaluation", "optim", "tasks", "training", "checkpoint", "plots", "gradcheck",
+              "experiments"]
+    for path in PACKAGE.rglob("*.py"):
+        room = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.level == len(path.relative_to(PACKAGE).parts):
+                for below in [node.module.split(".")[0]] if node.module else [alias.name for alias in node.names]:
+                    assert floors.index(below) < floors.index(room), f"{room} imports {below}"

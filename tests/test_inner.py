@@ -1,0 +1,100 @@
+"""The inner loop beyond its derivative: batches equal loops, memory, the limits K = 0 and alpha = 0."""
+
+import numpy as np
+import pytest
+import subjects
+
+from maml_numpy import inner
+from maml_numpy.batch import Batch
+
+OBJECTIVE = subjects.MODELS["tanh MSE"]()
+THETA, SUPPORT, QUERY = subjects.problem(OBJECTIVE, np.random.default_rng(5))
+
+
+def one(batch, t):
+    return Batch(batch.x[t:t + 1], batch.y[t:t + 1])
+
+
+def test_a_step_is_sgd():
+    theta, _ = inner.adapt(OBJECTIVE, THETA, [SUPPORT], 0.1)
+    for t in range(subjects.T):
+        dtheta = np.empty_like(THETA)
+        OBJECTIVE.gradient(THETA, one(SUPPORT, t), np.ones(1), dtheta)
+        assert np.allclose(theta[t], THETA - 0.1 * dtheta, rtol=1e-13)
+
+
+def test_a_batch_equals_the_loop_over_its_tasks():
+    theta, steps = inner.adapt(OBJECTIVE, THETA, [SUPPORT] * 3, 0.1, keep_caches=True)
+    c = np.random.default_rng(0).standard_normal(theta.shape)
+    bar = inner.backward(OBJECTIVE, steps, c, 0.1)
+    total = np.zeros_like(bar)
+    for t in range(subjects.T):
+        theta_t, steps_t = inner.adapt(OBJECTIVE, THETA, [one(SUPPORT, t)] * 3, 0.1, keep_caches=True)
+        assert np.allclose(theta[t], theta_t[0], rtol=1e-12)
+        total += inner.backward(OBJECTIVE, steps_t, c[t:t + 1], 0.1)
+    assert np.allclose(bar, total, rtol=1e-12, atol=1e-13)
+
+
+def test_caches_kept_and_recomputed_agree_to_the_bit():
+    for dtype in (np.float32, np.float64):
+        support = Batch(*(part.astype(dtype) for part in SUPPORT))
+        theta = THETA.astype(dtype)
+        c = np.ones((subjects.T, theta.size), dtype)
+        bars = [inner.backward(OBJECTIVE, inner.adapt(OBJECTIVE, theta, [support] * 4, 0.1, keep)[1], c, 0.1)
+                for keep in (True, False)]
+        assert bars[0].dtype == dtype and (bars[0] == bars[1]).all()
+
+
+def test_recomputing_keeps_theta_alone():
+    _, steps = inner.adapt(OBJECTIVE, THETA, [SUPPORT] * 2, 0.1)
+    assert [step.record for step in steps] == [None, None]
+    assert steps[0].theta is THETA and steps[1].theta.shape == (subjects.T, THETA.size)
+
+
+def test_alpha_zero_adapts_nothing_and_the_way_back_only_sums():
+    theta, steps = inner.adapt(OBJECTIVE, THETA, [SUPPORT] * 2, 0.0, keep_caches=True)
+    assert (theta == THETA).all()
+    c = np.random.default_rng(0).standard_normal(theta.shape)
+    assert np.allclose(inner.backward(OBJECTIVE, steps, c, 0.0), c.sum(0), rtol=1e-14)
+
+
+def test_no_steps_is_no_adaptation():
+    theta, steps = inner.adapt(OBJECTIVE, THETA, [], 0.1)
+    assert theta is THETA and steps == []
+    c = np.ones((subjects.T, THETA.size))
+    assert inner.backward(OBJECTIVE, steps, c, 0.1) is c
+
+
+def test_first_order_is_the_identity_summed_over_tasks():
+    theta, steps = inner.adapt(OBJECTIVE, THETA, [SUPPORT] * 3, 0.3)
+    c = np.random.default_rng(0).standard_normal(theta.shape)
+    assert (inner.backward(OBJECTIVE, steps, c, 0.3, second_order=False) == c.sum(0)).all()
+
+
+def test_theta_is_left_as_it_was():
+    before = THETA.copy()
+    _, steps = inner.adapt(OBJECTIVE, THETA, [SUPPORT] * 2, 0.3, keep_caches=True)
+    c = np.ones((subjects.T, THETA.size))
+    inner.backward(OBJECTIVE, steps, c, 0.3)
+    assert (before == THETA).all() and (c == 1).all()
+
+
+@pytest.mark.parametrize("batch, words", [
+    (Batch(SUPPORT.x[0], SUPPORT.y[0]), r"support x must be \(T, N, 2\)"),
+    (Batch(SUPPORT.x, SUPPORT.y[:, :2]), "differ in tasks or examples"),
+    (Batch(SUPPORT.x[:, :0], SUPPORT.y[:, :0]), "at least one task and one example"),
+    (Batch(SUPPORT.x[:0], SUPPORT.y[:0]), "at least one task and one example"),
+    (Batch(SUPPORT.x[..., :1], SUPPORT.y), "2 features"),
+    (Batch(SUPPORT.x, SUPPORT.y[..., :1]), "support y must have 2 features"),
+    (Batch(SUPPORT.x.astype("f"), SUPPORT.y), "support x is float32, theta float64"),
+])
+def test_batches_that_do_not_fit_are_refused(batch, words):
+    with pytest.raises(ValueError, match=words):
+        inner.adapt(OBJECTIVE, THETA, [batch], 0.1)
+
+
+def test_theta_that_does_not_fit_is_refused():
+    with pytest.raises(ValueError, match="P = 35"):
+        inner.adapt(OBJECTIVE, THETA[:-1], [SUPPORT], 0.1)
+    with pytest.raises(ValueError, match="theta holds 3 tasks, support 2"):
+        inner.adapt(OBJECTIVE, np.zeros((3, THETA.size)), [SUPPORT], 0.1)

@@ -1,0 +1,55 @@
+import numpy as np
+import pytest
+
+from maml_numpy.optim import SGD, Adam
+
+RNG = np.random.default_rng(0)
+THETA, GRADIENTS = RNG.standard_normal(7), RNG.standard_normal((5, 7))
+
+
+def run(optimizer, dtype=np.float64):
+    theta = THETA.astype(dtype)
+    state = optimizer.start(theta)
+    for gradient in GRADIENTS.astype(dtype):
+        theta, state = optimizer.step(theta, gradient, state)
+    return theta
+
+
+def test_sgd():
+    assert np.allclose(run(SGD(0.1)), THETA - 0.1 * GRADIENTS.sum(0), rtol=1e-14)
+
+
+def test_adam_first_step_is_beta_in_the_direction_of_the_sign():
+    theta, _ = Adam(0.1).step(THETA, GRADIENTS[0], Adam(0.1).start(THETA))
+    assert np.allclose(theta, THETA - 0.1 * np.sign(GRADIENTS[0]), atol=1e-6)
+
+
+def test_adam_is_the_published_recursion_in_closed_form():
+    optimizer = Adam(0.1, rho1=0.7, rho2=0.9, eps=1e-3)
+    theta = THETA.copy()
+    for t in range(1, 6):
+        past = np.arange(t - 1, -1, -1)
+        m = 0.3 * (0.7 ** past @ GRADIENTS[:t]) / (1 - 0.7 ** t)
+        v = 0.1 * (0.9 ** past @ GRADIENTS[:t] ** 2) / (1 - 0.9 ** t)
+        theta -= 0.1 * m / (np.sqrt(v) + 1e-3)
+    assert np.allclose(run(optimizer), theta, rtol=1e-13)
+
+
+@pytest.mark.parametrize("optimizer", [SGD(0.1), Adam(0.1)])
+def test_nothing_passed_in_changes_and_float32_stays(optimizer):
+    before = THETA.copy(), GRADIENTS.copy()
+    run(optimizer)
+    assert (THETA == before[0]).all() and (GRADIENTS == before[1]).all()
+    assert run(optimizer, np.float32).dtype == np.float32
+
+
+def test_adam_learns_a_lone_bias():
+    """A gradient of one number is used as it is (mean-removed, it would be exactly zero)."""
+    theta, _ = Adam(0.1).step(np.zeros(1), np.array([3.0]), Adam(0.1).start(np.zeros(1)))
+    assert theta[0] == pytest.approx(-0.1)
+
+
+@pytest.mark.parametrize("make", [lambda: SGD(-1.0), lambda: Adam(float("nan"))])
+def test_beta_must_make_sense(make):
+    with pytest.raises(ValueError, match="beta"):
+        make()
