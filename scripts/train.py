@@ -5,7 +5,7 @@ import argparse
 import json
 import sys
 from collections import deque
-from dataclasses import MISSING, asdict, fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 from maml_numpy import checkpoint, experiments, plots
@@ -26,24 +26,21 @@ def _fail(message, code=1):
 
 def parse(argv):
     """Return (experiment module, the common arguments, the hyper-parameters named on the command line)."""
-    first = Parser(add_help=False)
-    first.add_argument("experiment", nargs="?", default="sinusoid")
-    name = "sinusoid"
-    if argv and not argv[0].startswith("-"):
-        name = first.parse_args(argv[:1]).experiment
+    named_first = argv and not argv[0].startswith("-")
+    name, argv = (argv[0], argv[1:]) if named_first else (experiments.NAMES[0], argv)
     experiment = experiments.find(name)
-    parser = Parser(description=experiment.__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-                    allow_abbrev=False)
-    parser.add_argument("experiment", nargs="?", default="sinusoid", choices=experiments.NAMES, help="what to train")
+    parser = Parser(usage="%(prog)s [experiment] [options]", allow_abbrev=False,
+                    description=f"{experiment.__doc__} Experiments: {', '.join(experiments.NAMES)}.")
     parser.add_argument("--method", choices=experiment.METHODS,
                         help=f"how; with none named: {', '.join(experiment.DEFAULT_METHODS)}")
-    parser.add_argument("--seed", type=int, default=0, help="of the initial weights and the meta-batches, at least 0")
+    parser.add_argument("--seed", type=int, default=0,
+                        help="of the initial weights and the meta-batches, at least 0; default 0")
     parser.add_argument("--test", action="store_true", help="test; trains first where there are no weights yet")
-    parser.add_argument("--out", type=Path, default=Path("runs"), help="folder for weights, results and figures")
+    parser.add_argument("--out", type=Path, default=Path("runs"),
+                        help="folder for weights, results and figures; default runs")
     numbers = parser.add_argument_group("hyper-parameters")
     for option in fields(experiment.Config):
         pair = isinstance(option.default, tuple)
-        assert option.default is not MISSING
         numbers.add_argument(f"--{option.name}", nargs=2 if pair else None, default=argparse.SUPPRESS,
                              type=float if pair else type(option.default),
                              metavar=("LOW", "HIGH") if pair else type(option.default).__name__.upper(),
@@ -53,26 +50,35 @@ def parse(argv):
     named = {key: tuple(value) if isinstance(value, list) else value for key, value in named.items()}
     if args["seed"] < 0:
         raise ValueError(f"--seed must be at least 0, got {args['seed']}")
-    return experiment, argparse.Namespace(**args), named
+    return experiment, argparse.Namespace(experiment=name, **args), named
 
 
-def stored_config(experiment, found, named):
-    """The configuration of a checkpoint. Raises ValueError when what the command line names differs from it."""
-    try:
-        config = experiment.Config(**{key: tuple(value) if isinstance(value, list) else value
-                                      for key, value in found.config.items()})
-    except TypeError as error:
-        raise checkpoint.CheckpointError(f"{found.path}: its configuration is of another version ({error})") from error
-    for key, value in named.items():
-        if getattr(config, key) != value:
-            raise ValueError(f"{found.path} was trained with --{key} {getattr(config, key)}, not {value}; choose "
-                             "another folder with --out, or move that one")
-    return config
+def agree(experiment, present, named, test):
+    """The one configuration of this command line.
+
+    Where there are weights already, a test takes what the command line leaves open from them, and training, which
+    would replace them, must be of their very configuration. Raises ValueError naming the file and what differs.
+    """
+    asked = None if test and present else experiment.Config(**named)
+    for found in present:
+        try:
+            config = experiment.Config(**{key: tuple(value) if isinstance(value, list) else value
+                                          for key, value in found.config.items()})
+        except TypeError as error:
+            raise ValueError(f"{found.path}: its configuration is of another version ({error})") from error
+        asked = asked or replace(config, **named)
+        for option in fields(config):
+            theirs, ours = getattr(config, option.name), getattr(asked, option.name)
+            if theirs != ours:
+                raise ValueError(f"{found.path} was trained with --{option.name} {theirs}, not {ours}; choose another "
+                                 "folder with --out, or move that one")
+    return asked
 
 
 def train(experiment, config, method, seed, path):
     """Train with a progress bar and save the weights. Returns theta."""
     from tqdm import tqdm
+    path.parent.mkdir(parents=True, exist_ok=True)  # fail before the training, not after it
     theta, recent = experiment.start(config, seed), deque(maxlen=100)
     with tqdm(total=config.iterations, desc=f"{method} seed {seed}", unit="it", mininterval=0.3) as bar:
         for progress in experiment.training(config, method, seed):
@@ -89,25 +95,14 @@ def train(experiment, config, method, seed, path):
 def run(argv):
     """Carry out one command line; returns the exit code."""
     experiment, args, named = parse(argv)
-    folder = args.out / (args.experiment or "sinusoid")
+    folder = args.out / args.experiment
     methods = [args.method] if args.method else list(experiment.DEFAULT_METHODS)
     paths = {method: folder / f"{method}-seed{args.seed}" / "weights.npz" for method in methods}
     present = {method: checkpoint.load(path) for method, path in paths.items() if path.exists()}
-    configs = [stored_config(experiment, found, named) for found in present.values()]
-    config = configs[0] if configs else experiment.Config(**named)
-    for other, found in zip(configs, present.values()):
-        if other != config:
-            raise ValueError(f"{found.path} was trained with other hyper-parameters than {paths[next(iter(present))]}")
-    if not args.test:
-        default = experiment.Config(**named)
-        for found, stored in zip(present.values(), configs):
-            if stored != default:
-                raise ValueError(f"{found.path} holds weights of other hyper-parameters; choose another folder with "
-                                 "--out, or move that one")
-        config, present = default, {}
+    config = agree(experiment, present.values(), named, args.test)
     thetas = {}
     for method, path in paths.items():
-        if method in present:
+        if args.test and method in present:
             thetas[method] = present[method].theta_of(config.objective().layout)
             continue
         if args.test:

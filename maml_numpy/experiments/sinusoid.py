@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 METHODS = ("maml", "fomaml", "joint")
 DEFAULT_METHODS = ("maml", "joint")
 RANDOM = "random"  # the untrained initialisation, tested beside the trained methods
+TITLES = {"maml": "MAML", "fomaml": "FO-MAML", "joint": "joint training", RANDOM: "random initialisation"}
 
 TEST_TASKS, TEST_GRID, TEST_SEED = 600, 100, 2017
 TEST_N, TEST_STEPS = (5, 10), (0, 1, 5, 10)
@@ -138,7 +139,7 @@ def figure(config: Config, thetas: Mapping[str, Array], steps: Sequence[int] = (
             adapted, _ = adapt(objective, theta, [one] * k, config.alpha)
             label = "before" if k == 0 else f"after {k} step" + "s" * (k > 1)
             predictions[label] = objective.network.forward(adapted, x)[0].ravel()
-        panels.append(Panel(name, one.x.ravel(), one.y.ravel(), x.ravel(), grid.y[task].ravel(), predictions))
+        panels.append(Panel(TITLES[name], one.x.ravel(), one.y.ravel(), x.ravel(), grid.y[task].ravel(), predictions))
     return adaptation_panels(panels, "Adapting to one unseen sine wave from ten examples")
 
 

@@ -1,0 +1,127 @@
+"""The command line from end to end, on a small budget, and every mistake in one line."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import train
+
+from maml_numpy import checkpoint
+
+SCRIPT = Path(train.__file__)
+
+
+def run(capsys, *argv):
+    """Exit code, output, error lines (without progress bars)."""
+    try:
+        code = train.main([str(arg) for arg in argv])
+    except SystemExit as stop:
+        code = stop.code
+    out, err = capsys.readouterr()
+    return code, out, [line for line in err.splitlines() if "error" in line]
+
+
+def test_trains_then_tests_from_an_empty_folder(tmp_path, capsys):
+    code, out, errors = run(capsys, "--test", "--iterations", 1500, "--out", tmp_path)
+    assert code == 0 and not errors
+    assert out.count("training 1500 iterations first") == 2
+    results = json.loads((tmp_path / "sinusoid" / "test.json").read_text())
+    assert list(results["methods"]) == ["maml", "joint", "random"]
+    assert results["steps"] == [0, 1, 5, 10] and results["tasks"] == 600 and results["grid"] == 100
+    maml, random = (results["methods"][name]["N=10"]["mean"] for name in ("maml", "random"))
+    assert maml[-1] < 0.8 * random[-1] and random[0] == pytest.approx(4.25, abs=0.3)
+    assert (tmp_path / "sinusoid" / "test.png").stat().st_size > 20_000
+    for method in ("maml", "joint", "random"):
+        assert sum(line.startswith(method) for line in out.splitlines()) == 2
+    again, out, _ = run(capsys, "--test", "--out", tmp_path)  # the run's own numbers, without naming them again
+    assert again == 0 and "training" not in out
+    assert json.loads((tmp_path / "sinusoid" / "test.json").read_text()) == results
+
+
+def test_seeds_decide_everything(tmp_path, capsys):
+    for folder, seed in (("a", 1), ("b", 1), ("c", 2)):
+        assert run(capsys, "--method", "fomaml", "--iterations", 5, "--seed", seed, "--out", tmp_path / folder)[0] == 0
+    a, b, c = (checkpoint.load(next((tmp_path / folder).rglob("*.npz"))).theta for folder in "abc")
+    assert (a == b).all() and (a != c).any()
+    assert [path.parent.name for path in (tmp_path / "c").rglob("*.npz")] == ["fomaml-seed2"]
+
+
+def test_no_method_trains_maml_and_joint(tmp_path, capsys):
+    assert run(capsys, "sinusoid", "--iterations", 2, "--out", tmp_path)[0] == 0
+    assert sorted(path.parent.name for path in tmp_path.rglob("*.npz")) == ["joint-seed0", "maml-seed0"]
+    assert checkpoint.load(tmp_path / "sinusoid/maml-seed0/weights.npz").theta.dtype == np.float32
+
+
+def test_alpha_zero_is_legal_and_adapts_nothing(tmp_path, capsys):
+    code, _, _ = run(capsys, "--test", "--method", "maml", "--iterations", 3, "--alpha", 0, "--out", tmp_path)
+    mean = json.loads((tmp_path / "sinusoid" / "test.json").read_text())["methods"]["maml"]["N=5"]["mean"]
+    assert code == 0 and len(set(mean)) == 1
+
+
+@pytest.mark.parametrize("argv, words", [
+    (["pendulum"], "unknown experiment 'pendulum'; choose from sinusoid"),
+    (["--method", "reptile"], "'reptile'"),
+    (["--iterations", "-1"], "iterations must be at least 0, got -1"),
+    (["--iterations", "many"], "--iterations"),
+    (["--N", "0"], "N must be at least 1, got 0"),
+    (["--T", "0"], "T must be at least 1, got 0"),
+    (["--K", "0"], "K must be at least 1, got 0"),
+    (["--H", "0"], "H must be at least 1, got 0"),
+    (["--alpha", "nan"], "alpha"),
+    (["--beta", "-1"], "beta"),
+    (["--sigma", "0"], "sigma"),
+    (["--amplitude", "5", "1"], "amplitude"),
+    (["--x", "0", "inf"], "x must be a finite range"),
+    (["--seed", "-1"], "--seed must be at least 0"),
+    (["--speed", "9"], "--speed"),
+    (["sinusoid", "extra"], "extra"),
+])
+def test_mistakes_are_one_line_and_write_nothing(tmp_path, capsys, argv, words):
+    code, _, errors = run(capsys, *argv, "--out", tmp_path / "runs")
+    assert code not in (0, None) and len(errors) == 1 and words in errors[0]
+    assert not (tmp_path / "runs").exists()
+
+
+def test_weights_of_other_numbers_are_neither_overwritten_nor_mixed_up(tmp_path, capsys):
+    assert run(capsys, "--method", "maml", "--iterations", 4, "--out", tmp_path)[0] == 0
+    path = tmp_path / "sinusoid/maml-seed0/weights.npz"
+    before = path.read_bytes()
+    for argv in (["--iterations", 5], ["--test", "--iterations", 5], ["--test", "--H", 8], []):
+        code, _, errors = run(capsys, "--method", "maml", *argv, "--out", tmp_path)
+        assert code == 1 and len(errors) == 1 and str(path) in errors[0]
+    assert path.read_bytes() == before
+    assert run(capsys, "--method", "joint", "--iterations", 5, "--out", tmp_path)[0] == 0
+    code, _, errors = run(capsys, "--test", "--out", tmp_path)
+    assert code == 1 and len(errors) == 1
+
+
+def test_damaged_weights_are_named_and_kept(tmp_path, capsys):
+    path = tmp_path / "sinusoid/maml-seed0/weights.npz"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"PK half a file")
+    code, _, errors = run(capsys, "--test", "--out", tmp_path)
+    assert code == 1 and len(errors) == 1 and str(path) in errors[0]
+    assert path.read_bytes() == b"PK half a file"
+
+
+def test_unwritable_folder(tmp_path, capsys):
+    (tmp_path / "file").write_text("in the way")
+    code, _, errors = run(capsys, "--iterations", 1, "--out", tmp_path / "file")
+    assert code == 1 and len(errors) == 1 and "file" in errors[0]
+
+
+def test_nan_stops_training_in_one_line(tmp_path, capsys):
+    with np.errstate(all="ignore"):
+        code, _, errors = run(capsys, "--method", "maml", "--iterations", 50, "--alpha", 1e30, "--out", tmp_path)
+    assert code == 1 and len(errors) == 1 and "iteration" in errors[0] and "not finite" in errors[0]
+    assert not list(tmp_path.rglob("*.npz"))
+
+
+def test_as_a_program_without_a_screen(tmp_path):
+    done = subprocess.run([sys.executable, SCRIPT, "--iterations", "-1"], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 1 and done.stderr == "train.py: error: iterations must be at least 0, got -1\n"
+    done = subprocess.run([sys.executable, SCRIPT, "--help"], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0 and "inner learning rate" in done.stdout and "--amplitude LOW HIGH" in done.stdout

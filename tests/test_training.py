@@ -1,0 +1,87 @@
+import numpy as np
+import pytest
+import subjects
+
+from maml_numpy.algorithms import MAML
+from maml_numpy.batch import Batch
+from maml_numpy.evaluation import losses_by_step, mean_and_ci
+from maml_numpy.inner import adapt
+from maml_numpy.optim import SGD, Adam
+from maml_numpy.training import NonFinite, train
+
+OBJECTIVE = subjects.MODELS["tanh MSE"]()
+THETA, SUPPORT, QUERY = subjects.problem(OBJECTIVE, np.random.default_rng(7))
+
+
+def spoiled(batch, part, task):
+    copy = Batch(batch.x.copy(), batch.y.copy())
+    getattr(copy, part)[task, 0, 0] = np.nan
+    return copy
+
+
+def test_training_goes_down_and_leaves_its_start_alone():
+    before = THETA.copy()
+    states = list(train(MAML(OBJECTIVE, 0.1), Adam(0.01), THETA, lambda: (SUPPORT, QUERY), 200))
+    assert [state.iteration for state in states] == list(range(1, 201))
+    assert states[-1].loss < 0.5 * states[0].loss
+    assert (THETA == before).all()
+
+
+def test_no_iterations():
+    assert list(train(MAML(OBJECTIVE, 0.1), SGD(0.1), THETA, lambda: (SUPPORT, QUERY), 0)) == []
+
+
+def test_negative_iterations():
+    with pytest.raises(ValueError, match="iterations must be at least 0, got -1"):
+        next(train(MAML(OBJECTIVE, 0.1), SGD(0.1), THETA, lambda: (SUPPORT, QUERY), -1))
+
+
+@pytest.mark.parametrize("name, part, task", [("support", "x", 1), ("support", "y", 0), ("query", "x", 0),
+                                              ("query", "y", 1)])
+def test_nan_in_the_data_stops_with_its_place_after_the_last_good_update(name, part, task):
+    batches = {"support": SUPPORT, "query": QUERY}
+    broken = {**batches, name: spoiled(batches[name], part, task)}
+    stream = iter([tuple(batches.values()), tuple(broken.values())])
+    states = train(MAML(OBJECTIVE, 0.1), SGD(0.1), THETA, lambda: next(stream), 5)
+    assert np.isfinite(next(states).theta).all()
+    with pytest.raises(NonFinite, match=f"iteration 2: {name} {part} of task {task} is not finite"):
+        next(states)
+
+
+def test_divergence_names_the_task():
+    support = Batch(SUPPORT.x, SUPPORT.y.copy())
+    support.y[1] = 1e200
+    with np.errstate(all="ignore"), pytest.raises(NonFinite, match="iteration 1: the loss of task 1"):
+        next(train(MAML(OBJECTIVE, 0.1), SGD(0.1), THETA, lambda: (support, QUERY), 1))
+
+
+def test_a_gradient_that_is_not_finite_is_named():
+    class Spoils(MAML):
+        def meta_gradient(self, theta, support, query):
+            outcome = super().meta_gradient(theta, support, query)
+            OBJECTIVE.layout.views(outcome.theta_bar)["dense2.b"][0, 1] = np.inf
+            return outcome
+    with pytest.raises(NonFinite, match=r"iteration 1: the gradient of dense2\.b"):
+        next(train(Spoils(OBJECTIVE, 0.1), SGD(0.1), THETA, lambda: (SUPPORT, QUERY), 1))
+
+
+def test_evaluation_uses_the_adaptation_of_training():
+    losses = losses_by_step(OBJECTIVE, THETA, SUPPORT, QUERY, 0.1, 3)
+    assert losses.shape == (4, subjects.T)
+    for k in range(4):
+        theta, _ = adapt(OBJECTIVE, THETA, [SUPPORT] * k, 0.1)
+        assert np.allclose(losses[k], OBJECTIVE.loss(theta, QUERY), rtol=1e-13)
+    with pytest.raises(ValueError, match="K"):
+        losses_by_step(OBJECTIVE, THETA, SUPPORT, QUERY, 0.1, -1)
+    assert (losses_by_step(OBJECTIVE, THETA, SUPPORT, QUERY, 0.0, 2) == losses[0]).all()
+
+
+def test_a_diverging_task_is_a_result_not_a_warning(recwarn):
+    losses = losses_by_step(OBJECTIVE, THETA.astype("f"), Batch(*(part.astype("f") for part in SUPPORT)),
+                            Batch(*(part.astype("f") for part in QUERY)), 1e30, 5)
+    assert not np.isfinite(losses[-1]).all() and not recwarn.list
+
+
+def test_mean_and_ci():
+    mean, ci = mean_and_ci(np.array([[1.0, 3.0], [2.0, 2.0]]))
+    assert mean.tolist() == [2.0, 2.0] and ci == pytest.approx([1.96 / 2 ** 0.5, 0.0])
