@@ -19,12 +19,10 @@ def check_batch(batch: Batch, name: str, D: int, M: int, theta: Array) -> None:
     theta: (P,) or (T, P); its real dtype is the one data must have, so that precision never changes silently.
     """
     for part, array, width in (("x", batch.x, D), ("y", batch.y, M)):
-        if array.ndim != 3:
+        if array.ndim != 3 or array.shape[2] != width:
             raise ValueError(f"{name} {part} must be (T, N, {width}): tasks, examples, features; got {array.shape}")
         if array.shape[0] < 1 or array.shape[1] < 1:
             raise ValueError(f"{name} {part} needs at least one task and one example, got shape {array.shape}")
-        if array.shape[2] != width:
-            raise ValueError(f"{name} {part} must have {width} features, got shape {array.shape}")
         if array.dtype != theta.real.dtype:
             raise ValueError(f"{name} {part} is {array.dtype}, theta {theta.dtype}: convert one of them")
     if batch.x.shape[:2] != batch.y.shape[:2]:

@@ -3,6 +3,7 @@
 Everything here works on the host in float64 and complex128 and returns data.
 """
 
+from functools import partial
 from typing import Callable, Iterator, NamedTuple, Optional
 
 import numpy as np
@@ -12,6 +13,9 @@ from .backend import Array
 STEP = 1e-5  # of central differences: balances the error h^2 against rounding, epsilon / h
 COMPLEX_STEP = 1e-30  # of the complex step, which has no cancellation to fear
 DIFFERENCE_TOLERANCE, COMPLEX_TOLERANCE = 1e-7, 1e-12  # relative error, smooth rules in float64
+
+
+Curve = Callable[[complex], Array]  # eps, real or complex -> array
 
 
 class Row(NamedTuple):
@@ -59,40 +63,39 @@ class DirectionClaim(NamedTuple):
     subject: str
     tensor: str
     value: Array
-    curve: Callable[[complex], Array]
+    curve: Curve
     zero: bool = False
 
 
-def central_difference(phi: Callable[[Array], Array], at: Array, h: float = STEP) -> Array:
-    """(phi(x + h e_j) - phi(x - h e_j)) / 2h for every entry j of x = `at`."""
-    return np.array([(phi(at + h * e) - phi(at - h * e)) / (2 * h)  # (gradcheck.1)
-                     for e in _units(at)]).reshape(at.shape)
+def difference_slope(curve: Curve, h: float = STEP) -> Array:
+    """The derivative of `curve` at 0 by central difference."""
+    return (curve(h) - curve(-h)) / (2 * h)  # (gradcheck.1)
 
 
-def complex_step(phi: Callable[[Array], Array], at: Array, h: float = COMPLEX_STEP) -> Array:
-    """Im phi(x + i h e_j) / h for every entry j of x = `at`: no subtraction, hence no cancellation."""
-    return np.array([phi(at + 1j * h * e).imag / h  # (gradcheck.2)
-                     for e in _units(at)]).reshape(at.shape)
+def complex_slope(curve: Curve, h: float = COMPLEX_STEP) -> Array:
+    """The derivative of `curve` at 0 by the complex step: no subtraction, hence no cancellation."""
+    return curve(1j * h).imag / h  # (gradcheck.2)
+
+
+def gradient(slope: Callable[[Curve], Array], phi: Callable[[Array], Array], at: Array) -> Array:
+    """The gradient of the scalar `phi` at `at`, one entry after another, by one of the slopes above."""
+    return np.array([slope(partial(_along, phi, at, e)) for e in _units(at)]).reshape(at.shape)
 
 
 def judge(claim: Claim | DirectionClaim) -> Iterator[Row]:
     """Yield the verdict by complex step, then the one by central differences."""
-    where = claim.subject, claim.tensor
+    kept = None
     if isinstance(claim, DirectionClaim):
-        h = COMPLEX_STEP
-        yield verdict(*where, "complex step", claim.value, claim.curve(1j * h).imag / h, COMPLEX_TOLERANCE, claim.zero)
-        h = STEP
-        difference = (claim.curve(h) - claim.curve(-h)) / (2 * h)
-        yield verdict(*where, "difference", claim.value, difference, DIFFERENCE_TOLERANCE, claim.zero)
-        return
-    yield verdict(*where, "complex step", claim.value, complex_step(claim.phi, claim.at), COMPLEX_TOLERANCE, claim.zero)
-    kept = np.ones(claim.at.shape, bool)
-    if claim.signs is not None:
-        here, signs = claim.signs(claim.at), claim.signs
-        kept = np.array([all((signs(claim.at + step * e) == here).all() for step in (STEP, -STEP))
-                         for e in _units(claim.at)]).reshape(claim.at.shape)
-    yield verdict(*where, "difference", claim.value, central_difference(claim.phi, claim.at), DIFFERENCE_TOLERANCE,
-                  claim.zero, kept)
+        references = [slope(claim.curve) for slope in (complex_slope, difference_slope)]
+    else:
+        references = [gradient(slope, claim.phi, claim.at) for slope in (complex_slope, difference_slope)]
+        if claim.signs is not None:
+            here, signs = claim.signs(claim.at), claim.signs
+            kept = np.array([all((signs(claim.at + step * e) == here).all() for step in (STEP, -STEP))
+                             for e in _units(claim.at)]).reshape(claim.at.shape)
+    where = claim.subject, claim.tensor
+    yield verdict(*where, "complex step", claim.value, references[0], COMPLEX_TOLERANCE, claim.zero)
+    yield verdict(*where, "difference", claim.value, references[1], DIFFERENCE_TOLERANCE, claim.zero, kept)
 
 
 def verdict(subject: str, tensor: str, method: str, value: Array, reference: Array, tolerance: float,
@@ -133,7 +136,7 @@ def v_curve(claim: DirectionClaim, steps: Array) -> Array:
     steps: (S,), positive. Returns (S,).
     """
     scale = np.abs(claim.value).max()
-    return np.array([np.abs((claim.curve(h) - claim.curve(-h)) / (2 * h) - claim.value).max() / scale for h in steps])
+    return np.array([np.abs(difference_slope(claim.curve, h) - claim.value).max() / scale for h in steps])
 
 
 def fourfold(claim: DirectionClaim, h: float = 1e-3) -> Row:
@@ -144,6 +147,10 @@ def fourfold(claim: DirectionClaim, h: float = 1e-3) -> Row:
     large, small = v_curve(claim, np.array([h, h / 2]))
     ratio = np.array([large / small]) if small > 0 else np.array([np.nan])
     return verdict(claim.subject, claim.tensor, "h halved", ratio, np.array([4.0]), 0.02)
+
+
+def _along(phi: Callable[[Array], Array], at: Array, direction: Array, eps: complex) -> Array:
+    return phi(at + eps * direction)
 
 
 def _units(at: Array) -> Iterator[Array]:

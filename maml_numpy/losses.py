@@ -5,10 +5,16 @@ from typing import Any, NamedTuple, Protocol
 from .backend import Array, array_module
 
 
-class LossCache(NamedTuple):
-    """What backward needs of forward: r, the residual y - target (MSE) or its sign (L1), (T, N, M)."""
+class MSECache(NamedTuple):
+    """What backward needs of forward: the residual r = y - target, (T, N, M)."""
 
     r: Array
+
+
+class L1Cache(NamedTuple):
+    """What backward needs of forward: the residual's sign, -1, 0 or 1, (T, N, M)."""
+
+    sign: Array
 
 
 class Loss(Protocol):
@@ -35,16 +41,16 @@ class MSE:
 
     zeros: frozenset[str] = frozenset()
 
-    def forward(self, y: Array, target: Array) -> tuple[Array, LossCache]:
+    def forward(self, y: Array, target: Array) -> tuple[Array, MSECache]:
         """y, target (T, N, M) -> losses (T,)."""
         r = y - target
-        return (r * r).sum(axis=(1, 2)) * _weight(r), LossCache(r)  # (losses.1)
+        return (r * r).sum(axis=(1, 2)) * _weight(r), MSECache(r)  # (losses.1)
 
-    def backward(self, cache: LossCache, dloss: Array) -> Array:
+    def backward(self, cache: MSECache, dloss: Array) -> Array:
         """dloss (T,) -> dy (T, N, M)."""
         return 2 * _weight(cache.r) * dloss[:, None, None] * cache.r  # (losses.2)
 
-    def double_backward(self, cache: LossCache, dloss: Array, dy_bar: Array) -> Array:
+    def double_backward(self, cache: MSECache, dloss: Array, dy_bar: Array) -> Array:
         """dy_bar (T, N, M) -> y_bar (T, N, M)."""
         return 2 * _weight(cache.r) * dloss[:, None, None] * dy_bar  # (losses.3)
 
@@ -54,17 +60,17 @@ class L1:
 
     zeros = frozenset({"y_bar"})
 
-    def forward(self, y: Array, target: Array) -> tuple[Array, LossCache]:
+    def forward(self, y: Array, target: Array) -> tuple[Array, L1Cache]:
         """y, target (T, N, M) -> losses (T,)."""
         r = y - target
         sign = array_module(r).sign(r.real)
-        return (sign * r).sum(axis=(1, 2)) * _weight(r), LossCache(sign)  # (losses.4)
+        return (sign * r).sum(axis=(1, 2)) * _weight(r), L1Cache(sign)  # (losses.4)
 
-    def backward(self, cache: LossCache, dloss: Array) -> Array:
+    def backward(self, cache: L1Cache, dloss: Array) -> Array:
         """dloss (T,) -> dy (T, N, M)."""
-        return _weight(cache.r) * dloss[:, None, None] * cache.r  # (losses.5)
+        return _weight(cache.sign) * dloss[:, None, None] * cache.sign  # (losses.5)
 
-    def double_backward(self, cache: LossCache, dloss: Array, dy_bar: Array) -> Array:
+    def double_backward(self, cache: L1Cache, dloss: Array, dy_bar: Array) -> Array:
         """y_bar is zero by structure: the slope is constant between kinks."""
         return array_module(dy_bar).zeros_like(dy_bar)  # (losses.6)
 

@@ -1,5 +1,6 @@
 """A chain of layers: forward, backward, and the two sweeps of second order. Derived in derivations/05_network.md."""
 
+from types import MappingProxyType
 from typing import Any, Callable, Mapping, NamedTuple, Optional, Sequence
 
 import numpy as np
@@ -9,6 +10,7 @@ from .layers import Dense, Layer
 from .parameters import Layout, Views
 
 Taps = Mapping[str, Array]  # layer name -> an array of the shape of that layer's output
+NO_TAPS: Taps = MappingProxyType({})
 
 
 class Pass(NamedTuple):
@@ -47,7 +49,9 @@ class Network:
                 raise ValueError(f"no layer is named {tap!r}; the layers are {', '.join(self.names)}")
         self.layout = Layout({f"{name}.{piece}": shape for name, layer in zip(self.names, layers)
                               for piece, shape in layer.shapes.items()})
-        self._places = [{piece: self.layout.places[f"{name}.{piece}"] for piece in layer.shapes}
+        blocks = Layout({f"{name}.{block}": shape for name, layer in zip(self.names, layers)
+                         for block, shape in layer.blocks.items()})
+        self._places = [{block: blocks.places[f"{name}.{block}"] for block in layer.blocks}
                         for name, layer in zip(self.names, layers)]
 
     def initialise(self, rng: np.random.Generator, initialiser: Callable[..., Array], dtype: Any = np.float32) -> Array:
@@ -71,7 +75,7 @@ class Network:
                 taps[name] = y
         return y, Pass(params, caches, taps)
 
-    def backward(self, run: Pass, dy: Array, dtheta: Array, dtaps: Taps = {}) -> tuple[Array, list[Array]]:
+    def backward(self, run: Pass, dy: Array, dtheta: Array, dtaps: Taps = NO_TAPS) -> tuple[Array, list[Array]]:
         """Write dtheta and return dx (T, N, D) and the deltas: the gradient at each layer's output, in order.
 
         dy: (T, N, M). dtaps: gradients arriving at the tapped activations from elsewhere.
@@ -98,7 +102,7 @@ class Network:
         return dx_bar, dtaps_bar, left
 
     def down(self, run: Pass, y_bar: Array, left: Sequence[Optional[Array]], theta_bar: Array,
-             taps_bar: Taps = {}) -> Array:
+             taps_bar: Taps = NO_TAPS) -> Array:
         """Second sweep, output to input: the ordinary backward carrying y_bar, adding what `up` left behind.
 
         theta_bar: as `up` wrote it; this sweep's share is added. taps_bar: cotangents arriving at the tapped
@@ -124,7 +128,7 @@ class Network:
         return v, arriving[::-1]
 
     def _by_layer(self, theta: Array) -> list[Views]:
-        """The views of a flat vector, one dictionary per layer with the layer's own short names."""
+        """A flat vector's blocks, one dictionary per layer."""
         return self.layout.grouped_views(theta, self._places)
 
 

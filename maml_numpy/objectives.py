@@ -67,7 +67,11 @@ class Supervised:
         return losses, Record(run, deltas, cache, dloss)
 
     def second_order(self, record: Record, dtheta_bar: Array, theta_bar: Array) -> None:
-        """dtheta_bar (P,) or (T, P); writes theta_bar, likewise: the Hessian-vector product, here H dtheta_bar."""
+        """Write theta_bar, the Hessian times dtheta_bar.
+
+        dtheta_bar: as dtheta was, (P,) or (T, P). theta_bar: (T, P), or (P,) for a theta that all tasks shared, which
+        then takes the sum over tasks.
+        """
         run, deltas, cache, dloss = record
         dy_bar, _, left = self.network.up(run, deltas, dtheta_bar, theta_bar)  # (objectives.3)
         y_bar = self._loss.double_backward(cache, dloss, dy_bar)  # (objectives.4)

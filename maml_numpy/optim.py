@@ -52,7 +52,8 @@ class AdamState(NamedTuple):
 class Adam:
     """Adam (Kingma & Ba 2015, arXiv:1412.6980) with outer learning rate beta >= 0.
 
-    rho1, rho2: decay of the two running means, in [0, 1). eps: keeps the division finite.
+    rho1, rho2: decay of the two running means, in [0, 1). eps: keeps the division finite, above 0.
+    Raises ValueError for a number outside its range.
     """
 
     beta: float
@@ -62,6 +63,11 @@ class Adam:
 
     def __post_init__(self) -> None:
         _check_beta(self.beta)
+        for name in ("rho1", "rho2"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} must be in [0, 1), got {getattr(self, name)}")
+        if not self.eps > 0:
+            raise ValueError(f"eps must be positive, got {self.eps}")
 
     def start(self, theta: Array) -> AdamState:
         """Zero moments."""

@@ -60,7 +60,7 @@ def v_figure():
 
     value = algorithm.meta_gradient(theta, support, query).theta_bar @ v
     claim = gradcheck.DirectionClaim("maml", "<theta_bar, v>", value, J)
-    complex_errors = np.array([abs(J(1j * h).imag / h - value) / abs(value) for h in PLOT_STEPS])
+    complex_errors = np.array([abs(gradcheck.complex_slope(J, h) - value) / abs(value) for h in PLOT_STEPS])
     return plots.v_curve(PLOT_STEPS, gradcheck.v_curve(claim, PLOT_STEPS), complex_errors)
 
 

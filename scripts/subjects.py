@@ -1,6 +1,6 @@
 """What is judged: every rule, loss, network, inner loop and method, as claims for maml_numpy.gradcheck.
 
-Sizes are all different, cotangents random, inputs kept away from kinks; see derivations/10_gradcheck.md.
+All sizes are different, cotangents random, inputs kept away from kinks; see derivations/10_gradcheck.md.
 """
 
 from functools import partial
@@ -20,8 +20,8 @@ from maml_numpy.network import Network, mlp
 from maml_numpy.objectives import Supervised
 from maml_numpy.parameters import Layout, per_task
 
-T, N, N_QUERY = 2, 3, 5
-WIDTHS = (2, 4, 3, 2)
+T, N, N_QUERY = 2, 3, 6
+WIDTHS = (1, 5, 4, 7)
 STEPS = (1, 2, 3, 5)
 FLOAT32_TOLERANCE = 1e-5
 MODELS: dict[str, Callable[[], Supervised]] = {
@@ -45,9 +45,10 @@ def rows(only: str | None = None) -> Iterator[Row]:
 
 def subjects() -> Iterator[tuple[str, Callable[[], Iterator[Any]]]]:
     """Yield (name, claims) of everything there is to judge, in the order of the notes."""
-    for sharing in ("shared", "per task"):
-        name = f"dense, {sharing}"
-        yield name, partial(layer_claims, name, Dense(4, 5), 4, sharing == "per task")
+    for M in (5, 1):
+        for sharing in ("shared", "per task"):
+            name = f"dense, 4 to {M}, {sharing}"
+            yield name, partial(layer_claims, name, Dense(4, M), 4, sharing == "per task")
     for layer in (ReLU(), Tanh()):
         name = f"activations, {type(layer).__name__}"
         yield name, partial(layer_claims, name, layer, 4, False)
@@ -79,56 +80,55 @@ def layer_claims(subject: str, layer: Any, D: int, own: bool) -> Iterator[Claim 
     """Proofs 1 to 3 of one layer: backward, double_backward, and dy_bar against the derivative of forward."""
     rng = np.random.default_rng(11)
     lead = (T,) if own else ()
-    params = {name: rng.standard_normal(lead + shape) for name, shape in layer.shapes.items()}
-    params_bar = {f"d{name}_bar": rng.standard_normal(value.shape) for name, value in params.items()}
+    layout = Layout(layer.shapes) if layer.shapes else None
+    P = layout.size if layout else 0
     x = away_from_zero(rng, (T, N, D))
-    y, _ = layer.forward(params, x)
-    at = {"x": x, **params, "dy": rng.standard_normal(y.shape), "dx_bar": rng.standard_normal(x.shape), **params_bar}
+    M = getattr(layer, "M", D)
+    at = {"theta": rng.standard_normal(lead + (P,)), "x": x, "dy": rng.standard_normal((T, N, M))}
+    dtheta_bar, dx_bar = rng.standard_normal(lead + (P,)), rng.standard_normal(x.shape)
 
-    def backward(**changed: Array) -> dict[str, Array]:
-        v, (p, dp, out, _) = _arguments(layer, {**at, **changed})
-        _, cache = layer.forward(p, v["x"])
-        return {"dx": layer.backward(p, cache, v["dy"], out), **{f"d{name}": value for name, value in out.items()}}
+    def blocks(flat: Array) -> dict[str, Array]:
+        return Layout(layer.blocks).views(flat) if layout else {}
+
+    def passes(changed: dict[str, Array]) -> tuple[Array, Array, Array]:
+        """y, dx, dtheta, all in the precision of what changed."""
+        dtype = np.result_type(*changed.values())
+        v = {name: value.astype(dtype) for name, value in {**at, **changed}.items()}
+        dtheta = np.full_like(v["theta"], np.nan)
+        y, cache = layer.forward(blocks(v["theta"]), v["x"])
+        return y, layer.backward(blocks(v["theta"]), cache, v["dy"], blocks(dtheta)), dtheta
 
     def double_backward(dx_bar: Array | None) -> dict[str, Array]:
-        v, (p, dp_bar, _, out) = _arguments(layer, at)
-        _, cache = layer.forward(p, v["x"])
-        dy_bar, x_bar = layer.double_backward(p, cache, v["dy"], dx_bar, dp_bar, out)
-        return {"dy_bar": dy_bar, "x_bar": np.zeros_like(v["x"]) if x_bar is None else x_bar,
-                **{f"{name}_bar": value for name, value in out.items()}}
+        theta, theta_bar = at["theta"], np.full_like(at["theta"], np.nan)
+        _, cache = layer.forward(blocks(theta), x)
+        dy_bar, x_bar = layer.double_backward(blocks(theta), cache, at["dy"], dx_bar, blocks(dtheta_bar),
+                                              blocks(theta_bar))
+        return {"dy": dy_bar, "x": np.zeros_like(x) if x_bar is None else x_bar, "theta": theta_bar}
 
     def forward_contracted(name: str, value: Array) -> Array:
-        v, (p, *_) = _arguments(layer, {**at, name: value})
-        return (v["dy"] * layer.forward(p, v["x"])[0]).sum()
+        return (at["dy"] * passes({name: value})[0]).sum()
 
     def backward_contracted(name: str, value: Array) -> Array:
-        results = backward(**{name: value})
-        return sum((at[f"{key}_bar"] * result).sum() for key, result in results.items())
+        _, dx, dtheta = passes({name: value})
+        return (dx_bar * dx).sum() + (dtheta_bar * dtheta).sum()
 
     def forward_along(eps: complex) -> Array:
-        moved = {name: at[name] + eps * at[f"d{name}_bar"] for name in ("x", *params)}
-        v, (p, *_) = _arguments(layer, {**at, **moved})
-        return layer.forward(p, v["x"])[0]
+        return passes({"theta": at["theta"] + eps * dtheta_bar, "x": x + eps * dx_bar})[0]
 
-    first, second = backward(), double_backward(at["dx_bar"])
-    for name in ("x", *params):
-        yield Claim(subject, f"d{name}", first[f"d{name}"], partial(forward_contracted, name), at[name])
-    for name in ("dy", "x", *params):
-        yield Claim(subject, f"{name}_bar", second[f"{name}_bar"], partial(backward_contracted, name), at[name],
+    (_, dx, dtheta), bars, without = passes({"x": x}), double_backward(dx_bar), double_backward(np.zeros_like(x))
+    yield Claim(subject, "dx", dx, partial(forward_contracted, "x"), x)
+    for name in ("dy", "x"):
+        yield Claim(subject, f"{name}_bar", bars[name], partial(backward_contracted, name), at[name],
                     f"{name}_bar" in layer.zeros)
-    yield DirectionClaim(subject, "dy_bar, forward", second["dy_bar"], forward_along)
-    without = double_backward(np.zeros_like(x))
+    if layout:
+        yield from by_piece(subject, "d", layout, dtheta, at["theta"], partial(forward_contracted, "theta"))
+        for claim in by_piece(subject, "", layout, bars["theta"], at["theta"], partial(backward_contracted, "theta"),
+                              suffix="_bar"):
+            yield claim._replace(zero=claim.tensor in layer.zeros)
+    yield DirectionClaim(subject, "dy_bar, forward", bars["dy"], forward_along)
     for name, value in double_backward(None).items():
-        yield verdict(subject, name, "dx_bar None", value, without[name], 0.0, not without[name].any())
-
-
-def _arguments(layer: Any, values: dict[str, Array]) -> tuple[dict[str, Array], tuple[dict[str, Array], ...]]:
-    """All values in one dtype; then params, dparams_bar, and room for dparams and for params_bar."""
-    dtype = np.result_type(*values.values())
-    v = {name: value.astype(dtype) for name, value in values.items()}
-    params = {name: v[name] for name in layer.shapes}
-    rooms = [{name: np.full_like(value, np.nan) for name, value in params.items()} for _ in range(2)]
-    return v, (params, {name: v[f"d{name}_bar"] for name in layer.shapes}, *rooms)
+        if value.size:
+            yield verdict(subject, f"{name}_bar", "dx_bar None", value, without[name], 0.0, not without[name].any())
 
 
 def loss_claims(subject: str, loss: Any) -> Iterator[Claim | DirectionClaim]:
@@ -299,7 +299,7 @@ def in_float32(subject: str, algorithm: Any, theta: Array, support: Batch, query
 
 
 def by_piece(subject: str, prefix: str, layout: Layout, gradient: Array, theta: Array, phi: Callable[[Array], Array],
-             signs: Callable[[Array], Array], suffix: str = "") -> Iterator[Claim]:
+             signs: Callable[[Array], Array] | None = None, suffix: str = "") -> Iterator[Claim]:
     """A claim about a flat vector's gradient, split into one claim per named piece."""
     def put(place: slice, piece: Array) -> Array:
         whole = theta.astype(piece.dtype)
@@ -307,8 +307,9 @@ def by_piece(subject: str, prefix: str, layout: Layout, gradient: Array, theta: 
         return whole
 
     for name, (place, _) in layout.places.items():
-        yield Claim(subject, f"{prefix}{name}{suffix}", gradient[..., place],
-                    lambda v, p=place: phi(put(p, v)), theta[..., place], signs=lambda v, p=place: signs(put(p, v)))
+        signs_of = None if signs is None else lambda v, p=place: signs(put(p, v))
+        yield Claim(subject, f"{prefix}{name}{suffix}", gradient[..., place], lambda v, p=place: phi(put(p, v)),
+                    theta[..., place], signs=signs_of)
 
 
 class Problem(NamedTuple):
@@ -346,7 +347,8 @@ def relu_signs(run: Any) -> Array:
 
 def record_signs(record: Any) -> Array:
     """Every sign that has a kink behind it, of one gradient: ReLU masks and the residuals' signs."""
-    return np.concatenate([relu_signs(record.run), np.sign(record.loss_cache.r.real).ravel()])
+    signs = [record.loss_cache.sign.ravel()] if hasattr(record.loss_cache, "sign") else []
+    return np.concatenate([relu_signs(record.run), *signs])
 
 
 def model_signs(objective: Supervised, batch: Batch, theta: Array) -> Array:

@@ -32,7 +32,7 @@ class DropXdW(Dense):
 
     def double_backward(self, params, cache, dy, dx_bar, dparams_bar, params_bar):
         dy_bar, x_bar = super().double_backward(params, cache, dy, dx_bar, dparams_bar, params_bar)
-        return dy_bar - cache.x @ dparams_bar["W"], x_bar
+        return dy_bar - cache.x1[..., :-1] @ dparams_bar["Wb"][..., :-1, :], x_bar
 
 
 class DropDbBar(Dense):
@@ -40,16 +40,24 @@ class DropDbBar(Dense):
 
     def double_backward(self, params, cache, dy, dx_bar, dparams_bar, params_bar):
         dy_bar, x_bar = super().double_backward(params, cache, dy, dx_bar, dparams_bar, params_bar)
-        return dy_bar - dparams_bar["b"], x_bar
+        return dy_bar - dparams_bar["Wb"][..., -1:, :], x_bar
 
 
 class SwappedSlots(Dense):
-    """W_bar in the place of dW: backward's weight gradient from dx instead of x (square layers hide it from shapes)."""
+    """x_bar from W, where the cotangent of dW belongs."""
+
+    def double_backward(self, params, cache, dy, dx_bar, dparams_bar, params_bar):
+        dy_bar, _ = super().double_backward(params, cache, dy, dx_bar, dparams_bar, params_bar)
+        return dy_bar, dy @ params["Wb"][..., :-1, :].swapaxes(-1, -2)
+
+
+class TransposedWeightBar(Dense):
+    """W_bar transposed, in a square layer, where no shape objects."""
 
     def double_backward(self, params, cache, dy, dx_bar, dparams_bar, params_bar):
         out = super().double_backward(params, cache, dy, dx_bar, dparams_bar, params_bar)
-        if dx_bar is not None:
-            params_bar["W"][...] = (dx_bar.swapaxes(-1, -2) @ dy).sum(0).T if params_bar["W"].ndim == 2 else 0
+        W_bar = params_bar["Wb"][..., :-1, :]
+        W_bar[...] = W_bar.swapaxes(-1, -2).copy()
         return out
 
 
@@ -58,25 +66,25 @@ class NoWeightBar(Dense):
 
     def double_backward(self, params, cache, dy, dx_bar, dparams_bar, params_bar):
         out = super().double_backward(params, cache, dy, dx_bar, dparams_bar, params_bar)
-        params_bar["W"][...] = 0
+        params_bar["Wb"][...] = 0
         return out
 
 
 class BroadcastBias(Dense):
-    """A bias gradient taken of one example and broadcast, not summed over them."""
+    """A bias gradient taken of one example, not summed over them."""
 
     def backward(self, params, cache, dy, dparams):
         dx = super().backward(params, cache, dy, dparams)
-        dparams["b"][...] = dy[..., :1, :].sum(0) if dparams["b"].ndim == 2 else dy[..., :1, :]
+        dparams["Wb"][..., -1:, :] = dy[..., :1, :].sum(0)
         return dx
 
 
-class SumlessShared(Dense):
+class LastTask(Dense):
     """The last task's gradient where the sum over tasks belongs."""
 
     def backward(self, params, cache, dy, dparams):
         dx = super().backward(params, cache, dy, dparams)
-        dparams["W"][...] = cache.x[-1].T @ dy[-1]
+        dparams["Wb"][...] = cache.x1[-1].T @ dy[-1]
         return dx
 
 
@@ -84,9 +92,9 @@ class Accumulates(Dense):
     """Adds to what it finds instead of writing."""
 
     def backward(self, params, cache, dy, dparams):
-        before = dparams["b"].copy()
+        before = dparams["Wb"].copy()
         dx = super().backward(params, cache, dy, dparams)
-        dparams["b"] += before
+        dparams["Wb"] += before
         return dx
 
 
@@ -113,8 +121,9 @@ class UndeclaredZero(ReLU):
 
 
 @pytest.mark.parametrize("mutant, caught", [
-    (DropXdW(4, 5), "dy_bar"), (DropDbBar(4, 5), "dy_bar"), (SwappedSlots(4, 4), "W_bar"),
-    (NoWeightBar(4, 5), "W_bar"), (BroadcastBias(4, 5), "db"), (SumlessShared(4, 5), "dW"), (Accumulates(4, 5), "db"),
+    (DropXdW(4, 5), "dy_bar"), (DropDbBar(4, 5), "dy_bar"), (SwappedSlots(4, 5), "x_bar"),
+    (TransposedWeightBar(4, 4), "W_bar"), (NoWeightBar(4, 5), "W_bar"), (BroadcastBias(4, 5), "db"),
+    (LastTask(4, 5), "dW"), (Accumulates(4, 5), "db"),
     (NoCurvature(), "x_bar"), (SlightlyOff(), "dx"), (UndeclaredZero(), "x_bar"),
 ], ids=lambda value: type(value).__name__)
 def test_mutant_layers_are_caught(mutant, caught):

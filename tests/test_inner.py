@@ -80,12 +80,12 @@ def test_theta_is_left_as_it_was():
 
 
 @pytest.mark.parametrize("batch, words", [
-    (Batch(SUPPORT.x[0], SUPPORT.y[0]), r"support x must be \(T, N, 2\)"),
+    (Batch(SUPPORT.x[0], SUPPORT.y[0]), r"support x must be \(T, N, 1\)"),
     (Batch(SUPPORT.x, SUPPORT.y[:, :2]), "differ in tasks or examples"),
     (Batch(SUPPORT.x[:, :0], SUPPORT.y[:, :0]), "at least one task and one example"),
     (Batch(SUPPORT.x[:0], SUPPORT.y[:0]), "at least one task and one example"),
-    (Batch(SUPPORT.x[..., :1], SUPPORT.y), "2 features"),
-    (Batch(SUPPORT.x, SUPPORT.y[..., :1]), "support y must have 2 features"),
+    (Batch(SUPPORT.y, SUPPORT.y), r"support x must be \(T, N, 1\)"),
+    (Batch(SUPPORT.x, SUPPORT.y[..., :1]), r"support y must be \(T, N, 7\)"),
     (Batch(SUPPORT.x.astype("f"), SUPPORT.y), "support x is float32, theta float64"),
 ])
 def test_batches_that_do_not_fit_are_refused(batch, words):
@@ -94,7 +94,7 @@ def test_batches_that_do_not_fit_are_refused(batch, words):
 
 
 def test_theta_that_does_not_fit_is_refused():
-    with pytest.raises(ValueError, match="P = 35"):
+    with pytest.raises(ValueError, match="P = 69"):
         inner.adapt(OBJECTIVE, THETA[:-1], [SUPPORT], 0.1)
     with pytest.raises(ValueError, match="theta holds 3 tasks, support 2"):
         inner.adapt(OBJECTIVE, np.zeros((3, THETA.size)), [SUPPORT], 0.1)

@@ -12,7 +12,7 @@ RNG = np.random.default_rng(0)
 def dense_arguments(lead=(), dtype=np.float64):
     def draw(*shape):
         return RNG.standard_normal(shape).astype(dtype)
-    params, bars = ({"W": draw(*lead, D, M), "b": draw(*lead, 1, M)} for _ in range(2))
+    params, bars = ({"Wb": draw(*lead, D + 1, M)} for _ in range(2))
     return params, bars, draw(T, N, D), draw(T, N, M), draw(T, N, D)
 
 
@@ -63,7 +63,7 @@ def test_bias_broadcasts_over_examples_not_tasks():
     """A (T, M) bias would be silently wrong where T = N; (T, 1, M) cannot be."""
     layer, x = Dense(D, M), np.zeros((N, N, D))
     b = RNG.standard_normal((N, 1, M))
-    y, _ = layer.forward({"W": np.zeros((N, D, M)), "b": b}, x)
+    y, _ = layer.forward({"Wb": np.concatenate([np.zeros((N, D, M)), b], axis=1)}, x)
     assert (y == np.repeat(b, N, axis=1)).all()
 
 

@@ -49,7 +49,10 @@ def test_adam_learns_a_lone_bias():
     assert theta[0] == pytest.approx(-0.1)
 
 
-@pytest.mark.parametrize("make", [lambda: SGD(-1.0), lambda: Adam(float("nan"))])
-def test_beta_must_make_sense(make):
-    with pytest.raises(ValueError, match="beta"):
+@pytest.mark.parametrize("make, name", [
+    (lambda: SGD(-1.0), "beta"), (lambda: Adam(float("nan")), "beta"), (lambda: Adam(0.1, rho1=1.0), "rho1"),
+    (lambda: Adam(0.1, rho2=-0.1), "rho2"), (lambda: Adam(0.1, eps=0.0), "eps"),
+])
+def test_numbers_must_make_sense(make, name):
+    with pytest.raises(ValueError, match=name):
         make()

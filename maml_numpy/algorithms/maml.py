@@ -16,7 +16,8 @@ class MAML:
 
     objective: inner and outer loss. alpha: inner learning rate, at least 0. K: inner steps, at least 1.
     second_order: False is FO-MAML, which takes the gradient at theta_K for that at theta_0.
-    keep_caches: True keeps every step's caches (fast), False recomputes them on the way back (small).
+    keep_caches: True keeps every step's caches (fast), False recomputes them on the way back (small); FO-MAML needs
+    none.
     Raises ValueError for alpha < 0 or K < 1.
     """
 
@@ -42,11 +43,12 @@ class MAML:
 
         Raises ValueError when support or query do not fit the objective or differ in their tasks.
         """
-        theta_K, steps = adapt(self.objective, theta, [support] * self.K, self.alpha, self.keep_caches)
+        keep_caches = self.keep_caches and self.second_order
+        theta_K, steps = adapt(self.objective, theta, [support] * self.K, self.alpha, keep_caches)
         self.objective.check(theta_K, query, "query")
         xp = array_module(theta)
         T = theta_K.shape[0]
         dloss = xp.full(T, 1.0 / T, theta.real.dtype)  # (maml.1)
         theta_bar = xp.empty_like(theta_K)
-        losses, _ = self.objective.gradient(theta_K, query, dloss, theta_bar)  # (maml.2)
+        losses = self.objective.gradient(theta_K, query, dloss, theta_bar)[0]  # (maml.2)
         return MetaGradient(losses, backward(self.objective, steps, theta_bar, self.alpha, self.second_order))

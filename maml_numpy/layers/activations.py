@@ -24,6 +24,7 @@ class _Activation:
     """What both have in common: no parameters, any width."""
 
     shapes: Mapping[str, Shape] = {}
+    blocks: Mapping[str, Shape] = {}
 
     def initialise(self, rng: Any, initialiser: Initialiser, params: Views) -> None:
         """Nothing to start."""

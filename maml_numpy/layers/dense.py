@@ -9,16 +9,16 @@ from .products import outer, times, times_transposed
 
 
 class DenseCache(NamedTuple):
-    """What backward needs of forward: the input x, (T, N, D), and a column of ones, (T, N, 1), that sums over N."""
+    """What backward needs of forward: x1, the input with a column of ones, [x 1], (T, N, D + 1)."""
 
-    x: Array
-    one: Array
+    x1: Array
 
 
 class Dense:
     """A dense layer of D features in and M out, with W (D, M) and b (1, M).
 
-    Raises ValueError for a size below 1.
+    b lies right after W, so [W; b] is one block Wb, (D + 1, M) or (T, D + 1, M), and the bias is one more row of the
+    matrix that meets a one in every example: y = [x 1] [W; b]. Raises ValueError for a size below 1.
     """
 
     zeros = frozenset({"b_bar"})
@@ -28,33 +28,43 @@ class Dense:
             raise ValueError(f"Dense needs D >= 1 and M >= 1, got D = {D}, M = {M}")
         self.D, self.M = D, M
         self.shapes: Mapping[str, Shape] = {"W": (D, M), "b": (1, M)}
+        self.blocks: Mapping[str, Shape] = {"Wb": (D + 1, M)}
 
     def initialise(self, rng: Any, initialiser: Initialiser, params: Views) -> None:
         """W from `initialiser`, b zero."""
-        params["W"][...] = initialiser(rng, (self.D, self.M))
-        params["b"][...] = 0
+        W, b = _split(params["Wb"])
+        W[...] = initialiser(rng, (self.D, self.M))
+        b[...] = 0
 
     def forward(self, params: Views, x: Array) -> tuple[Array, DenseCache]:
         """x (T, N, D) -> y (T, N, M)."""
-        y = times(x, params["W"])
-        y += params["b"]  # (dense.1)
-        return y, DenseCache(x, array_module(x).ones(x.shape[:-1] + (1,), x.dtype))
+        x1 = array_module(x).empty(x.shape[:-1] + (self.D + 1,), x.dtype)
+        x1[..., :-1] = x
+        x1[..., -1] = 1
+        return times(x1, params["Wb"]), DenseCache(x1)  # (dense.1)
 
     def backward(self, params: Views, cache: DenseCache, dy: Array, dparams: Views) -> Array:
         """dy (T, N, M) -> dx (T, N, D); writes dW and db."""
-        outer(cache.x, dy, out=dparams["W"])  # (dense.3)
-        outer(cache.one, dy, out=dparams["b"])  # (dense.4)
-        return times_transposed(dy, params["W"])  # (dense.2)
+        W, _ = _split(params["Wb"])
+        outer(cache.x1, dy, out=dparams["Wb"])  # (dense.3) (dense.4)
+        return times_transposed(dy, W)  # (dense.2)
 
     def double_backward(self, params: Views, cache: DenseCache, dy: Array, dx_bar: Optional[Array], dparams_bar: Views,
                         params_bar: Views) -> tuple[Array, Array]:
         """dx_bar (T, N, D) -> dy_bar (T, N, M), x_bar (T, N, D); writes W_bar and b_bar, the latter zero."""
-        dy_bar = times(cache.x, dparams_bar["W"])
-        dy_bar += dparams_bar["b"]
+        W, _ = _split(params["Wb"])
+        dW_bar, _ = _split(dparams_bar["Wb"])
+        W_bar, b_bar = _split(params_bar["Wb"])
+        dy_bar = times(cache.x1, dparams_bar["Wb"])
         if dx_bar is None:
-            params_bar["W"][...] = 0
+            W_bar[...] = 0
         else:
-            dy_bar += times(dx_bar, params["W"])  # (dense.5)
-            outer(dx_bar, dy, out=params_bar["W"])  # (dense.7)
-        params_bar["b"][...] = 0  # (dense.8)
-        return dy_bar, times_transposed(dy, dparams_bar["W"])  # (dense.6)
+            dy_bar += times(dx_bar, W)  # (dense.5)
+            outer(dx_bar, dy, out=W_bar)  # (dense.7)
+        b_bar[...] = 0  # (dense.8)
+        return dy_bar, times_transposed(dy, dW_bar)  # (dense.6)
+
+
+def _split(Wb: Array) -> tuple[Array, Array]:
+    """W and b, views of the block [W; b]."""
+    return Wb[..., :-1, :], Wb[..., -1:, :]

@@ -12,14 +12,17 @@ class Layer(Protocol):
     """A rule with three maps; it holds sizes, never weights or state.
 
     shapes: parameter name -> shape, in the order they lie in the flat vector.
+    blocks: how the layer wants them handed over, name -> shape, in the same order; a block may join pieces that lie
+    side by side.
     zeros: the results that are zero by structure, such as {"b_bar"}; the gradient checks hold the rule to it.
 
-    Activations are (T, N, width): tasks, examples, features. A parameter view is (*shape) when the tasks share it and
+    Activations are (T, N, width): tasks, examples, features. A block is (*shape) when the tasks share it and
     (T, *shape) when they do not; a gradient has the shape of what it is a gradient of, so for shared parameters it is
     the sum over tasks. `dparams` and `params_bar` are views the caller owns: each is written once, never added to.
     """
 
     shapes: Mapping[str, Shape]
+    blocks: Mapping[str, Shape]
     zeros: frozenset[str]
 
     def initialise(self, rng: Any, initialiser: Initialiser, params: Views) -> None:

@@ -15,7 +15,7 @@ def times(x: Array, W: Array) -> Array:
     """
     shared = _shared(W)
     if shared is None:
-        return x @ W if W.shape[1] > 1 else x * W
+        return x @ W
     T, N, D = x.shape
     return x.reshape(T * N, D).dot(shared).reshape(T, N, -1)
 
@@ -27,7 +27,8 @@ def times_transposed(dy: Array, W: Array) -> Array:
     """
     shared = _shared(W)
     if shared is None:
-        return dy @ W.swapaxes(-1, -2) if W.shape[2] > 1 else dy * W.swapaxes(-1, -2)
+        transposed = W.swapaxes(-1, -2)
+        return dy @ transposed if W.shape[2] > 1 else dy * transposed  # one output: the product is no sum
     T, N, M = dy.shape
     return dy.reshape(T * N, M).dot(shared.T).reshape(T, N, -1)
 

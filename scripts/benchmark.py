@@ -1,0 +1,139 @@
+#!/usr/bin/env python3
+"""Time one meta-iteration of the paper's task (meta-gradient and Adam step) beside JAX jit, where JAX is installed.
+
+Both run on the same cores in one process, in turn, block after block; the medians and the ratio of each pair of
+blocks are printed. Before any timing both must give the same meta-gradient.
+"""
+
+import argparse
+import os
+import sys
+from time import perf_counter
+
+T, N, H, ALPHA, BETA = 25, 10, 40, 0.01, 1e-3
+
+
+def main(argv=None):
+    """Measure and print; returns the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--threads", type=int, default=1, help="cores and BLAS threads for both; default 1")
+    parser.add_argument("--blocks", type=int, default=31, help="pairs of blocks timed; default 31")
+    parser.add_argument("--iterations", type=int, default=100, help="meta-iterations in a block; default 100")
+    args = parser.parse_args(argv)
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
+    for name, value, most in (("threads", args.threads, len(cores)), ("blocks", args.blocks, 10**6),
+                              ("iterations", args.iterations, 10**6)):
+        if not 1 <= value <= most:
+            print(f"benchmark.py: error: --{name} must be in 1..{most}, got {value}", file=sys.stderr)
+            return 2
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, cores[:args.threads])
+    for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[variable] = str(args.threads)  # read when NumPy is first imported, hence before it
+
+    import numpy as np
+    peers = {"maml_numpy": ours(), "JAX jit": jax_jit()}
+    peers = {name: made for name, made in peers.items() if made}
+    gradients = [gradient for gradient, _ in peers.values()]
+    for name, gradient in zip(peers, gradients):
+        if not np.allclose(gradient, gradients[0], rtol=1e-4, atol=1e-6):
+            print(f"benchmark.py: error: {name} computes another gradient", file=sys.stderr)
+            return 1
+    times = {name: [] for name in peers}
+    for _ in range(args.blocks + 1):
+        for name, (_, step) in peers.items():
+            begin = perf_counter()
+            for _ in range(args.iterations):
+                step()
+            times[name].append((perf_counter() - begin) / args.iterations * 1e6)
+    blocks = {name: np.array(values[1:]) for name, values in times.items()}  # the first block warms up
+    print(f"(T, N, H, K) = ({T}, {N}, {H}, 1), float32, meta-gradient and Adam step, {args.threads} thread(s), "
+          f"{args.blocks} blocks of {args.iterations}; NumPy {np.__version__}")
+    for name, values in blocks.items():
+        print(f"{name:<12} median {np.median(values):7.0f} us   (min {values.min():.0f}, max {values.max():.0f})")
+    if "JAX jit" in blocks:
+        ratio = blocks["maml_numpy"] / blocks["JAX jit"]
+        print(f"maml_numpy / JAX jit: median {np.median(ratio):.2f}   (min {ratio.min():.2f}, max {ratio.max():.2f})")
+    else:
+        print("JAX is not installed; `pip install jax` adds it to the comparison")
+    return 0
+
+
+def problem():
+    """The objective, theta in general position, and one meta-batch; the same for every peer."""
+    import numpy as np
+
+    from maml_numpy.initialisers import he_normal
+    from maml_numpy.layers import ReLU
+    from maml_numpy.losses import MSE
+    from maml_numpy.network import mlp
+    from maml_numpy.objectives import Supervised
+    from maml_numpy.tasks import Sinusoid
+    rng, family = np.random.default_rng(0), Sinusoid()
+    objective = Supervised(mlp([1, H, H, 1], ReLU), MSE())
+    tasks = family.sample(rng, T)
+    batches = family.examples(rng, tasks, N), family.examples(rng, tasks, N)
+    return objective, objective.network.initialise(rng, he_normal), *batches
+
+
+def ours():
+    """(meta-gradient, function that takes one meta-iteration), through the very loop that trains."""
+    from maml_numpy.algorithms import MAML
+    from maml_numpy.optim import Adam
+    from maml_numpy.training import train
+    objective, theta, support, query = problem()
+    algorithm = MAML(objective, ALPHA)
+    states = train(algorithm, Adam(BETA), theta, lambda: (support, query), 10**9)
+    return algorithm.meta_gradient(theta, support, query).theta_bar, lambda: next(states)
+
+
+def jax_jit():
+    """The same in JAX: vmap over tasks, jit of gradient and Adam together. None where JAX is not installed."""
+    try:
+        import jax
+    except ImportError:
+        return None
+    import jax.numpy as jnp
+    import numpy as np
+    objective, start, support, query = problem()
+    theta = [{name: jnp.asarray(view) for name, view in objective.layout.views(start).items()}]
+
+    def network(p, x):
+        for i in (1, 2):
+            x = jax.nn.relu(x @ p[f"dense{i}.W"] + p[f"dense{i}.b"])
+        return x @ p["dense3.W"] + p["dense3.b"]
+
+    def loss(p, x, y):
+        return jnp.mean((network(p, x) - y) ** 2)
+
+    def after_adaptation(p, x, y, x_query, y_query):
+        adapted = jax.tree.map(lambda w, dw: w - ALPHA * dw, p, jax.grad(loss)(p, x, y))
+        return loss(adapted, x_query, y_query)
+
+    def J(p, *batch):
+        return jnp.mean(jax.vmap(after_adaptation, (None, 0, 0, 0, 0))(p, *batch))
+
+    @jax.jit
+    def step(p, m, v, t, *batch):
+        value, g = jax.value_and_grad(J)(p, *batch)
+        m = jax.tree.map(lambda m, g: 0.9 * m + 0.1 * g, m, g)
+        v = jax.tree.map(lambda v, g: 0.999 * v + 0.001 * g * g, v, g)
+        p = jax.tree.map(lambda p, m, v: p - BETA * (m / (1 - 0.9 ** t)) / (jnp.sqrt(v / (1 - 0.999 ** t)) + 1e-8),
+                         p, m, v)
+        return p, m, v, t + 1, value
+
+    batch = [jnp.asarray(part) for part in (*support, *query)]
+    zero = jax.tree.map(jnp.zeros_like, theta[0])
+    state = [(theta[0], zero, zero, 1.0)]
+
+    def iterate():
+        *state[0], value = step(*state[0], *batch)
+        value.block_until_ready()
+
+    gradient = jax.jit(jax.grad(J))(theta[0], *batch)
+    state = [list(state[0])]
+    return np.concatenate([np.ravel(gradient[name]) for name in objective.layout.shapes]), iterate
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,227 @@
+"""Notes and code in lockstep: labels, symbols, index forms, links."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import subjects
+
+from maml_numpy import inner
+from maml_numpy.algorithms import MAML
+from maml_numpy.layers import Dense, ReLU, Tanh
+from maml_numpy.losses import L1, MSE
+from maml_numpy.network import mlp
+from maml_numpy.optim import Adam
+
+ROOT = Path(__file__).parents[1]
+NOTES = sorted((ROOT / "derivations").glob("*.md"))
+LABEL = re.compile(r"\(([a-z_]+\.\d+)\)")
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.S | re.M)
+RNG = np.random.default_rng(0)
+
+
+def maths(text):
+    """All TeX of a note: ```math fences and inline $`...`$."""
+    fenced = [body for kind, body in FENCE.findall(text) if kind == "math"]
+    return fenced + re.findall(r"\$`(.+?)`\$", FENCE.sub("", text), re.S)
+
+
+def symbols(tex):
+    """The atomic symbols of some TeX: single Latin letters and Greek commands; words in text are no symbols."""
+    tex = re.sub(r"\\(?:text|mathrm|operatorname\*?|texttt|begin|end|tag)\{[^{}]*\}", " ", tex)
+    tex = re.sub(r"\\mathrm ?d(?![a-z])", " ", tex)
+    greek = {name for name in re.findall(r"\\([a-zA-Z]+)", tex) if name in GREEK}
+    return greek | set(re.findall(r"[a-zA-Z]", re.sub(r"\\[a-zA-Z]+", " ", tex)))
+
+
+GREEK = set("""
+alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta kappa lambda mu nu xi pi rho sigma tau phi
+varphi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega ell nabla""".split())
+
+
+def test_labels_of_notes_and_code_are_the_same():
+    in_notes = [label for path in NOTES for label in LABEL.findall(path.read_text())]
+    assert sorted(in_notes) == sorted(set(in_notes)), "a label occurs twice in the notes"
+    in_code = {label for path in (ROOT / "maml_numpy").rglob("*.py") for line in path.read_text().splitlines()
+               if "#" in line for label in LABEL.findall(line.split("#", 1)[1])}
+    assert in_code == set(in_notes)
+
+
+@pytest.mark.parametrize("path", [path for path in NOTES if path.name[0].isdigit()], ids=lambda path: path.stem)
+def test_labels_stand_in_the_note_of_their_name(path):
+    assert {label.split(".")[0] for label in LABEL.findall(path.read_text())} <= {path.stem.split("_", 1)[1]}
+
+
+@pytest.mark.parametrize("path", NOTES, ids=lambda path: path.stem)
+def test_every_symbol_is_in_the_notation_table(path):
+    rows = [line.split("|")[1] for line in (ROOT / "derivations/00_notation.md").read_text().splitlines()
+            if line.startswith("|")]
+    known = set().union(*(symbols(tex) for row in rows for tex in maths(row)))
+    used = set().union(set(), *(symbols(tex) for tex in maths(path.read_text())))
+    assert used <= known, f"not in the table: {sorted(used - known)}"
+
+
+@pytest.mark.parametrize("path", NOTES, ids=lambda path: path.stem)
+def test_maths_is_written_so_that_it_renders(path):
+    text = path.read_text()
+    assert "$$" not in text
+    assert text.count("```") % 2 == 0
+    for tex in maths(text):
+        assert tex.count("{") == tex.count("}"), tex
+    prose = re.sub(r"\$`.+?`\$", "", FENCE.sub("", text), flags=re.S)
+    assert not re.search(r"(?<!`)\$(?!`)", prose), "a dollar outside $`...`$"
+
+
+@pytest.mark.parametrize("path", [*NOTES, ROOT / "README.md"], ids=lambda path: path.stem)
+def test_links_and_pictures_exist(path):
+    for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", FENCE.sub("", path.read_text())):
+        if not target.startswith("http"):
+            assert (path.parent / target).exists(), target
+
+
+def index_forms():
+    for path in NOTES:
+        for kind, body in FENCE.findall(path.read_text()):
+            match = re.match(r"# index form: (\w+)\n", body)
+            if kind == "python" and match:
+                yield match[1], body
+
+
+FORMS = dict(index_forms())
+
+
+def test_every_rule_has_its_index_form():
+    assert set(FORMS) == {"Dense", "ReLU", "Tanh", "MSE", "L1", "Network", "Supervised", "inner", "MAML", "Adam"}
+
+
+def execute(name, **values):
+    space = {"np": np, "einsum": np.einsum, **values}
+    exec(FORMS[name], space)
+    return space
+
+
+def close(found, wanted):
+    assert found.shape == wanted.shape
+    assert np.allclose(found, wanted, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("layer, name, shared", [(Dense(4, 5), "Dense", False), (Dense(4, 5), "Dense", True),
+                                                 (ReLU(), "ReLU", False), (Tanh(), "Tanh", False)])
+def test_index_form_of_layers(layer, name, shared):
+    T, N, D = 2, 3, 4
+    lead = () if shared else (T,)
+    params, bars = ({piece: RNG.standard_normal(lead + shape) for piece, shape in layer.shapes.items()}
+                    for _ in range(2))
+    x, dx_bar = RNG.standard_normal((2, T, N, D))
+
+    def blocks(pieces):
+        return {"Wb": np.concatenate([pieces["W"], pieces["b"]], axis=-2)} if pieces else {}
+
+    def pieces(blocks):
+        return {"W": blocks["Wb"][..., :-1, :], "b": blocks["Wb"][..., -1:, :]} if blocks else {}
+
+    y, cache = layer.forward(blocks(params), x)
+    dy, out, out_bar = RNG.standard_normal(y.shape), blocks(params), blocks(params)
+    dx = layer.backward(blocks(params), cache, dy, out)
+    dy_bar, x_bar = layer.double_backward(blocks(params), cache, dy, dx_bar, blocks(bars), out_bar)
+    own = {piece: np.broadcast_to(value, (T, *value.shape[-2:])) for piece, value in params.items()}
+    own_bars = {f"d{piece}_bar": np.broadcast_to(value, (T, *value.shape[-2:])) for piece, value in bars.items()}
+    form = execute(name, x=x, dy=dy, dx_bar=dx_bar, **own, **own_bars)
+    close(form["y"], y), close(form["dx"], dx), close(form["dy_bar"], dy_bar)
+    close(form["x_bar"], np.zeros_like(x) if x_bar is None else x_bar)
+    for piece in layer.shapes:
+        for value, wanted in ((form[f"d{piece}"], pieces(out)[piece]), (form[f"{piece}_bar"], pieces(out_bar)[piece])):
+            close(value.sum(axis=0) if shared else value, wanted)
+
+
+@pytest.mark.parametrize("loss", [MSE(), L1()], ids=["MSE", "L1"])
+def test_index_form_of_losses(loss):
+    y, target, dy_bar = RNG.standard_normal((3, 2, 3, 4))
+    dloss = RNG.standard_normal(2)
+    form = execute(type(loss).__name__, y=y, target=target, dloss=dloss, dy_bar=dy_bar)
+    value, cache = loss.forward(y, target)
+    close(form["loss"], value), close(form["dy"], loss.backward(cache, dloss))
+    close(form["y_bar"], loss.double_backward(cache, dloss, dy_bar))
+
+
+def test_index_form_of_the_network():
+    T, net = 2, mlp([3, 4, 2], Tanh)
+    theta, dtheta_bar = RNG.standard_normal((2, T, net.layout.size))
+    x, dy, y_bar = RNG.standard_normal((T, 5, 3)), *RNG.standard_normal((2, T, 5, 2))
+    y, run = net.forward(theta, x)
+    dtheta, theta_bar = np.empty_like(theta), np.empty_like(theta)
+    _, deltas = net.backward(run, dy, dtheta)
+    dy_bar, _, left = net.up(run, deltas, dtheta_bar, theta_bar)
+    net.down(run, y_bar, left, theta_bar)
+
+    def short(vector, form):
+        return {form.format(name.replace("dense", "").replace(".", "")[::-1]): view
+                for name, view in net.layout.views(vector).items()}
+    form = execute("Network", x=x, dy=dy, y_bar=y_bar, **short(theta, "{}"), **short(dtheta_bar, "d{}_bar"))
+    close(form["y"], y), close(form["dy_bar"], dy_bar)
+    for name, wanted in {**short(dtheta, "d{}"), **short(theta_bar, "{}_bar")}.items():
+        close(form[name], wanted)
+
+
+def hessians(objective, theta, batch):
+    """Each task's Hessian (T, P, P) by the complex step of the gradient; theta (T, P)."""
+    columns = []
+    for e in np.eye(theta.shape[1]):
+        dtheta = np.empty(theta.shape, complex)
+        objective.gradient(theta + 1e-30j * e, batch, np.ones(len(theta)), dtheta)
+        columns.append(dtheta.imag / 1e-30)
+    return np.stack(columns, axis=2)
+
+
+def test_index_form_of_the_objective():
+    objective = subjects.MODELS["tanh MSE"]()
+    _, support, _ = subjects.problem(objective, RNG)
+    theta, dtheta_bar = RNG.standard_normal((2, subjects.T, objective.layout.size))
+    _, record = objective.gradient(theta, support, np.ones(subjects.T), np.empty_like(theta))
+    theta_bar = np.empty_like(theta)
+    objective.second_order(record, dtheta_bar, theta_bar)
+    form = execute("Supervised", hessian=hessians(objective, theta, support), dtheta_bar=dtheta_bar)
+    close(form["theta_bar"], theta_bar)
+
+
+def taken(objective, theta, support, alpha, K):
+    """theta_K and, of each step, the gradient and the Hessian per task."""
+    theta_K, steps = inner.adapt(objective, theta, [support] * K, alpha)
+    thetas = [np.broadcast_to(step.theta, theta_K.shape).copy() for step in steps]
+    dtheta = [np.empty_like(theta_K) for _ in steps]
+    for theta_k, out in zip(thetas, dtheta):
+        objective.gradient(theta_k, support, np.ones(len(out)), out)
+    return theta_K, steps, dtheta, [hessians(objective, theta_k, support) for theta_k in thetas]
+
+
+def test_index_form_of_the_inner_loop():
+    objective = subjects.MODELS["tanh MSE"]()
+    start, support, _ = subjects.problem(objective, RNG)
+    theta = start + 0.1 * RNG.standard_normal((subjects.T, start.size))
+    alpha, bar = RNG.uniform(0.1, 0.3, start.size), RNG.standard_normal(theta.shape)
+    theta_K, steps, dtheta, hessian = taken(objective, theta, support, alpha, 3)
+    form = execute("inner", theta=theta, dtheta=dtheta, hessian=hessian, alpha=alpha, theta_bar_K=bar)
+    close(form["theta_K"], theta_K)
+    close(form["theta_bar_0"], inner.backward(objective, steps, bar, alpha))
+
+
+def test_index_form_of_maml():
+    objective = subjects.MODELS["tanh MSE"]()
+    theta, support, query = subjects.problem(objective, RNG)
+    theta_K, _, _, hessian = taken(objective, theta, support, 0.2, 3)
+    dquery = np.empty_like(theta_K)
+    objective.gradient(theta_K, query, np.ones(subjects.T), dquery)
+    form = execute("MAML", hessian=hessian, alpha=0.2, dquery=dquery)
+    for name, second_order in (("theta_bar", True), ("theta_bar_first_order", False)):
+        close(form[name], MAML(objective, 0.2, 3, second_order).meta_gradient(theta, support, query).theta_bar)
+
+
+def test_index_form_of_adam():
+    theta, gradients = RNG.standard_normal(6), RNG.standard_normal((5, 6))
+    optimizer = Adam(0.1, 0.7, 0.9, 1e-3)
+    form = execute("Adam", theta=theta.copy(), gradients=gradients, beta=0.1, rho1=0.7, rho2=0.9, eps=1e-3)
+    after, state = theta, optimizer.start(theta)
+    for gradient in gradients:
+        after, state = optimizer.step(after, gradient, state)
+    close(form["theta_after"], after)

@@ -1,0 +1,107 @@
+"""The numbers of derivations/11_trace.md, each computed by the code itself, layer by layer."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from maml_numpy import inner
+from maml_numpy.algorithms import MAML
+from maml_numpy.batch import Batch
+from maml_numpy.layers import ReLU
+from maml_numpy.losses import MSE
+from maml_numpy.network import mlp
+from maml_numpy.objectives import Supervised
+
+NOTE = Path(__file__).parents[1] / "derivations" / "11_trace.md"
+ALPHA = 0.1
+OBJECTIVE = Supervised(mlp([1, 2, 1], ReLU), MSE())
+THETA = np.array([1.0, -1.0, 0.0, 2.0, 2.0, -1.0, 0.0])  # dense1.W, dense1.b, dense2.W, dense2.b
+SUPPORT, QUERY = (Batch(np.full((1, 1, 1), x), np.full((1, 1, 1), y)) for x, y in ((1.0, 0.5), (1.5, 0.475)))
+
+
+def trace():
+    """Every quantity of one meta-gradient, name -> flat list of numbers."""
+    found = {}
+
+    def note(**values):
+        found.update({name: np.asarray(value).ravel() for name, value in values.items()})
+
+    def pieces(vector, form):
+        for name, view in OBJECTIVE.layout.views(vector).items():
+            found[form.format(name.replace("dense", "").replace(".", ""))] = view.ravel()
+
+    net, loss = OBJECTIVE.network, OBJECTIVE._loss
+    # 1 the inner step
+    theta_1, steps = inner.adapt(OBJECTIVE, THETA, [SUPPORT], ALPHA, keep_caches=True)
+    record = steps[0].record
+    y, run = net.forward(THETA, SUPPORT.x)
+    note(a1=run.caches[2].x1[..., :-1], y=y, r=record.loss_cache.r, L=OBJECTIVE.loss(THETA, SUPPORT))
+    note(delta3=record.deltas[2], delta2=record.deltas[1], delta1=record.deltas[0])
+    dtheta = np.empty_like(THETA)
+    OBJECTIVE.gradient(THETA, SUPPORT, np.ones(1), dtheta)
+    pieces(THETA, "theta_0 {}")
+    pieces(dtheta, "dtheta_0 {}")
+    pieces(theta_1[0], "theta_1 {}")
+    # 2 the query loss and its gradient
+    y_query, run_query = net.forward(theta_1, QUERY.x)
+    note(a1_query=run_query.caches[2].x1[..., :-1], y_query=y_query, J=OBJECTIVE.loss(theta_1, QUERY))
+    theta_1_bar = np.empty_like(theta_1)
+    OBJECTIVE.gradient(theta_1, QUERY, np.ones(1), theta_1_bar)
+    pieces(theta_1_bar[0], "theta_1_bar {}")
+    # 3 the way back
+    dtheta_bar = -ALPHA * theta_1_bar
+    pieces(dtheta_bar[0], "dtheta_0_bar {}")
+    theta_bar = np.empty_like(THETA)
+    dy_bar, _, left = net.up(run, record.deltas, dtheta_bar, theta_bar)
+    first_layer = [net._by_layer(vector)[0] for vector in (dtheta_bar[0], np.empty_like(THETA))]
+    delta1_bar, _ = net.layers[0].double_backward(run.params[0], run.caches[0], record.deltas[0], None, *first_layer)
+    note(delta1_bar=delta1_bar, delta3_bar=dy_bar, x_bar_left_by_dense2=left[2])
+    pieces(theta_bar, "up {}")
+    y_bar = loss.double_backward(record.loss_cache, np.ones(1), dy_bar)
+    note(y_bar=y_bar)
+    share = np.empty_like(THETA)
+    net._down(run, y_bar, share, {}, left)
+    pieces(share, "down {}")
+    full, first = (MAML(OBJECTIVE, ALPHA, 1, second_order).meta_gradient(THETA, SUPPORT, QUERY).theta_bar
+                   for second_order in (True, False))
+    pieces(full, "theta_0_bar {}")
+    pieces(first, "first order {}")
+    return found
+
+
+def J(w):
+    """The query loss after adaptation when the traced entry is w."""
+    return MAML(OBJECTIVE, ALPHA).meta_gradient(np.concatenate([[w], THETA[1:]]), SUPPORT, QUERY).losses[0]
+
+
+def printed():
+    """(name, numbers) of every line `name = a, b` in the note's text fences."""
+    for block in re.findall(r"```text\n(.*?)```", NOTE.read_text(), re.S):
+        for line in block.splitlines():
+            match = re.fullmatch(r"(.+) += (-?\d[-\d., ]*)", line)
+            if match:
+                yield match[1].strip(), [float(number) for number in match[2].split(",")]
+
+
+PRINTED, TRACE = list(printed()), trace()
+
+
+def test_the_page_prints_enough():
+    assert len(PRINTED) > 40
+
+
+@pytest.mark.parametrize("name, numbers", PRINTED, ids=[name for name, _ in PRINTED])
+def test_printed_numbers_are_those_of_the_code(name, numbers):
+    if name in ("alpha", "x", "target", "x_query", "target_query"):
+        wanted = {"alpha": ALPHA, "x": SUPPORT.x, "target": SUPPORT.y, "x_query": QUERY.x, "target_query": QUERY.y}
+        assert numbers == np.ravel(wanted[name]).tolist()
+    elif name.startswith("difference"):
+        assert J(float(name.split()[-1])) == pytest.approx(numbers[0], rel=0, abs=5e-10)
+    else:
+        assert TRACE[name].tolist() == pytest.approx(numbers, rel=0, abs=1e-12)
+
+
+def test_the_traced_entry_by_difference():
+    assert (J(1 + 1e-5) - J(1 - 1e-5)) / 2e-5 == pytest.approx(TRACE["theta_0_bar 1W"][0], rel=1e-8)
