@@ -1,6 +1,6 @@
 """What adaptation achieves on tasks not seen in training."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -27,10 +27,22 @@ def losses_by_step(objective: Objective, theta: Array, support: Any, query: Any,
     return array_module(theta).stack(losses)
 
 
-def mean_and_ci(losses: Array) -> tuple[Array, Array]:
-    """Mean over the last axis, the tasks, and half its 95% confidence interval, 1.96 sigma / sqrt(T).
+class Summary(NamedTuple):
+    """Of the losses (K + 1, T) after every step, each (K + 1,) in float64.
 
-    losses: (..., T) on the host. Returns two arrays (...); 0 for the interval of a single task.
+    mean, median: over tasks. ci: half the mean's 95% confidence interval, 1.96 sigma / sqrt(T). diverged: the number of
+    tasks whose loss is not finite or more than twice what it was before the first step; a mean alone hides them.
     """
+
+    mean: Array
+    ci: Array
+    median: Array
+    diverged: Array
+
+
+def summarise(losses: Array) -> Summary:
+    """losses: (K + 1, T) on the host, of `losses_by_step`. A mean over losses that are not finite is not finite."""
     losses = np.asarray(losses, np.float64)
-    return losses.mean(axis=-1), 1.96 * losses.std(axis=-1) / np.sqrt(losses.shape[-1])
+    with np.errstate(over="ignore", invalid="ignore"):
+        ci = 1.96 * losses.std(axis=1) / np.sqrt(losses.shape[1])
+        return Summary(losses.mean(axis=1), ci, np.median(losses, axis=1), (~(losses <= 2 * losses[:1])).sum(axis=1))

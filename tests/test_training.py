@@ -4,7 +4,7 @@ import subjects
 
 from maml_numpy.algorithms import MAML
 from maml_numpy.batch import Batch
-from maml_numpy.evaluation import losses_by_step, mean_and_ci
+from maml_numpy.evaluation import losses_by_step, summarise
 from maml_numpy.inner import adapt
 from maml_numpy.optim import SGD, Adam
 from maml_numpy.training import NonFinite, train
@@ -82,6 +82,10 @@ def test_a_diverging_task_is_a_result_not_a_warning(recwarn):
     assert not np.isfinite(losses[-1]).all() and not recwarn.list
 
 
-def test_mean_and_ci():
-    mean, ci = mean_and_ci(np.array([[1.0, 3.0], [2.0, 2.0]]))
-    assert mean.tolist() == [2.0, 2.0] and ci == pytest.approx([1.96 / 2 ** 0.5, 0.0])
+def test_summary_counts_the_tasks_that_diverged(recwarn):
+    losses = np.array([[1.0, 2.0, 6.0], [2.0, 4.1, 3.0], [np.nan, np.inf, 12.0]], "f")
+    summary = summarise(losses)
+    assert summary.mean[:2] == pytest.approx([3.0, 9.1 / 3]) and not np.isfinite(summary.mean[2])
+    assert summary.median[:2] == pytest.approx([2.0, 3.0])
+    assert summary.ci[0] == pytest.approx(1.96 * np.std([1, 2, 6]) / 3 ** 0.5)
+    assert summary.diverged.tolist() == [0, 1, 2] and not recwarn.list

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..algorithms import MAML, Algorithm, JointTraining
 from ..backend import Array
-from ..evaluation import losses_by_step, mean_and_ci
+from ..evaluation import losses_by_step, summarise
 from ..initialisers import truncated_normal
 from ..inner import adapt
 from ..layers import ReLU
@@ -100,28 +100,33 @@ def evaluate(config: Config, thetas: Mapping[str, Array]) -> dict[str, Any]:
     """Mean squared error on unseen tasks after TEST_STEPS inner steps on TEST_N examples, over a grid of inputs.
 
     thetas: method -> theta (P,). The tasks and examples are the same for every method, and never those of training.
-    Returns {"tasks", "grid", "steps", "alpha", "methods": {method: {"N=5": {"mean": [...], "ci": [...]}, ...}}}.
+    Returns {"tasks", "grid", "steps", "alpha", "methods": {method: {"N=5": {"mean": [...], ...}, ...}}} with the lists
+    of `evaluation.Summary`, one number per entry of steps; None for a mean that is not finite.
     """
     objective, results = config.objective(), {name: {} for name in thetas}  # type: Supervised, dict[str, Any]
     for N in TEST_N:
         support, grid = _unseen(config, N)
         for name, theta in thetas.items():
-            losses = losses_by_step(objective, theta, support, grid, config.alpha, max(TEST_STEPS))[list(TEST_STEPS)]
-            mean, ci = mean_and_ci(losses)
-            results[name][f"N={N}"] = {"mean": mean.tolist(), "ci": ci.tolist()}
+            losses = losses_by_step(objective, theta, support, grid, config.alpha, max(TEST_STEPS))
+            results[name][f"N={N}"] = {
+                key: [value if np.isfinite(value) else None for value in values[list(TEST_STEPS)].tolist()]
+                for key, values in summarise(losses)._asdict().items()}
     return {"tasks": TEST_TASKS, "grid": TEST_GRID, "steps": list(TEST_STEPS), "alpha": config.alpha,
             "methods": results}
 
 
 def table(results: Mapping[str, Any]) -> str:
     """The results of `evaluate` as lines of text."""
-    head = f"{'method':<10}{'N':>4}" + "".join(f"{f'{k} steps':>17}" for k in results["steps"])
+    head = f"{'method':<10}{'N':>4}" + "".join(f"{f'{k} steps':>17}" for k in results["steps"]) + f"{'diverged':>10}"
     lines = [f"mean squared error on {results['tasks']} unseen tasks, mean +- 95% interval, "
-             f"alpha = {results['alpha']:g}", head, "-" * len(head)]
+             f"alpha = {results['alpha']:g}; tasks that had diverged after {results['steps'][-1]} steps",
+             head, "-" * len(head)]
     for name, by_N in results["methods"].items():
         for N, row in by_N.items():
-            cells = (f"{mean:.3f} +- {ci:.3f}" for mean, ci in zip(row["mean"], row["ci"]))
-            lines.append(f"{name:<10}{N[2:]:>4}" + "".join(f"{cell:>17}" for cell in cells))
+            cells = ("not finite" if ci is None else f"{mean:.3f} +- {ci:.3f}"
+                     for mean, ci in zip(row["mean"], row["ci"]))
+            lines.append(f"{name:<10}{N[2:]:>4}" + "".join(f"{cell:>17}" for cell in cells)
+                         + f"{row['diverged'][-1]:>10}")
     return "\n".join(lines)
 
 
