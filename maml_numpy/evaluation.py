@@ -41,8 +41,8 @@ class Summary(NamedTuple):
 
 
 def summarise(losses: Array) -> Summary:
-    """losses: (K + 1, T) on the host, of `losses_by_step`. A mean over losses that are not finite is not finite."""
-    losses = np.asarray(losses, np.float64)
+    """losses: (K + 1, T) on the host, of `losses_by_step`. A loss that is not a number counts as infinite."""
+    losses = np.where(np.isnan(losses), np.inf, np.asarray(losses, np.float64))
     with np.errstate(over="ignore", invalid="ignore"):
         ci = 1.96 * losses.std(axis=1) / np.sqrt(losses.shape[1])
         return Summary(losses.mean(axis=1), ci, np.median(losses, axis=1), (~(losses <= 2 * losses[:1])).sum(axis=1))

@@ -37,6 +37,7 @@ def adapt(objective: Objective, theta: Array, batches: Sequence[Any], alpha: Any
         objective.check(theta, batch, "support")
         dtheta, record = _gradient(objective, theta, batch)
         steps.append(Step(theta, batch, record if keep_caches else None))
+        del record  # or it would live on through the next gradient
         theta = theta - alpha * dtheta  # (inner.1)
     return theta, steps
 

@@ -6,6 +6,7 @@ from typing import Any, Callable, Mapping, NamedTuple, Optional, Sequence
 import numpy as np
 
 from .backend import Array, array_module
+from .initialisers import Initialiser
 from .layers import Dense, Layer
 from .parameters import Layout, Views
 
@@ -54,7 +55,7 @@ class Network:
         self._places = [{block: blocks.places[f"{name}.{block}"] for block in layer.blocks}
                         for name, layer in zip(self.names, layers)]
 
-    def initialise(self, rng: np.random.Generator, initialiser: Callable[..., Array], dtype: Any = np.float32) -> Array:
+    def initialise(self, rng: np.random.Generator, initialiser: Initialiser, dtype: Any = np.float32) -> Array:
         """Return theta (P,): weights drawn by `initialiser`, biases zero.
 
         Draws on the host, in float64, then converts to `dtype`, so that every precision sees the same stream.

@@ -113,13 +113,13 @@ def _machine(ax, x, y, name, color, inputs, outputs, point=""):
 
 
 def dense():
-    """The dense layer's nine equations, every array a rectangle with the sizes on its sides."""
-    figure, ax = canvas(70, "The dense layer: three maps, and the shape of every array")
+    """The dense layer's equations, every array a rectangle with the sizes on its sides."""
+    figure, ax = canvas(73, "The dense layer: three maps, and the shape of every array")
     x, W, b, dy = (r"$x$", "ND", VALUE), ("$W$", "DM", VALUE), ("$b$", "1M", VALUE), ("$dy$", "NM", GRADIENT)
     dy_bar, dx_bar, dW_bar, db_bar = (rf"$\overline{{{name}}}$" for name in ("dy", "dx", "dW", "db"))
-    notes = {"forward": "$N$ examples, $D$ features in, $M$ out; $b$ is added to every row",
+    notes = {"forward": "$N$ examples, $D$ features in, $M$ out; $b$ is one more row of $W$, met by a one",
              "backward": "$dy$ comes in", "double_backward": f"{dx_bar}, {dW_bar} and {db_bar} come in"}
-    lanes = [("forward", VALUE, 56, [(1.5, ["$y$|NM", "=", x, W, "+", b])]),
+    lanes = [("forward", VALUE, 58, [(1.5, ["$y$|NM", "=", x, W, "+", b]), (41, ["="])]),
              ("backward", GRADIENT, 41, [
                  (1.5, ["$dx$|ND", "=", dy, (r"$W^{\!\top}$", "MD", VALUE)]),
                  (33, ["$dW$|DM", "=", (r"$x^{\!\top}$", "DN", VALUE), dy]),
@@ -137,8 +137,19 @@ def dense():
             label(ax, 83, y + 7.2, notes[name], 10, ha="right")
         for start, terms in equations:
             _equation(ax, start, y, color, terms)
+    _block(ax, 46, 58)
     key(ax, 2, [VALUE, GRADIENT, COTANGENT])
     return figure
+
+
+def _block(ax, x, y):
+    """Draw [x 1][W; b], the product the code computes, in the sizes of `_equation`."""
+    for left, low, w, h, text in ((x, y - 2.7, 8, 5.4, "$x$"), (x + 8, y - 2.7, 3, 5.4, "$1$"),
+                                  (x + 14, y - 4, 4.6, 8, "$W$"), (x + 14, y - 7, 4.6, 3, "$b$")):
+        ax.add_patch(Rectangle((left, low), w, h, edgecolor=VALUE, facecolor=pale(VALUE, 0.14), lw=1.5))
+        label(ax, left + w / 2, low + h / 2, text, LARGE)
+    for at, height, text in ((x + 5.5, y + 3.8, "$D + 1$"), (x + 16.3, y + 5.1, "$M$")):
+        label(ax, at, height, text, 11, color=GREY)
 
 
 def _equation(ax, x, y, color, terms):
@@ -222,7 +233,7 @@ def sweeps():
     """Three layers and a loss; the four passes of second order as lanes, and what moves between them."""
     figure, ax = canvas(76, "Second order through a chain: four passes")
     label(ax, WIDTH / 2, 70.3, r"$a_i$: the output of layer $i$, with $a_0 = x$, $a_3 = y$;   "
-          r"$\delta_i$: the gradient there;   $t$: the tap on layer 2", 10.5)
+          r"$\delta_i$: the gradient there;   $\tau$: the tap on layer 2", 10.5)
     rows = [(61, "forward", "values", VALUE, "a_%d"), (47, "backward", "gradients", GRADIENT, r"\delta_%d"),
             (30, "up", "double_backward\nof every layer", COTANGENT, r"\bar{\delta}_%d"),
             (11.5, "down", "backward again,\nadding what \"up\"\nleft behind", COTANGENT, r"\bar{a}_%d")]
@@ -255,7 +266,7 @@ def sweeps():
     box(ax, loss, y2, 8, h, "loss", GRADIENT)
     box(ax, loss, gap, 8, y3 - y4 + h, "loss:\ndouble_\nbackward", COTANGENT, 10)
     arrow(ax, [(loss, y1 + h / 2), (loss, y1 + 6.3)], VALUE, "$L$", (1.7, 0.4))
-    arrow(ax, [(loss, y2 + 6.3), (loss, y2 + h / 2)], GRADIENT, "$dL$", (2.3, 0.4))
+    arrow(ax, [(loss, y2 + 6.3), (loss, y2 + h / 2)], GRADIENT, r"$\ell$", (1.5, 0.4))
     ax.axhline((y2 + y3) / 2 - 0.2, 0.01, 0.99, color=GREY, lw=0.8, ls=(0, (4, 4)))
     key(ax, 2, [VALUE, GRADIENT, COTANGENT, TAP])
     return figure
@@ -263,10 +274,10 @@ def sweeps():
 
 def _taps(ax, x, ys):
     """Draw the tap on layer 2: handed out, its gradient in, its cotangents out and in."""
-    arrow(ax, [(x, ys[0]), (x, ys[0] + 6.3)], TAP, "$t$", (1.3, 1.2))
-    arrow(ax, [(x, ys[1] + 6.3), (x, ys[1] + 1.2)], TAP, "$dt$", (2, 0.9))
-    arrow(ax, [(x, ys[2]), (x, ys[2] + 6.3)], TAP, r"$\overline{dt}$", (2, 1.4))
-    arrow(ax, [(x, ys[3] - 6.3), (x, ys[3] - 1.2)], TAP, r"$\bar{t}$", (1.5, -0.4))
+    arrow(ax, [(x, ys[0]), (x, ys[0] + 6.3)], TAP, r"$\tau$", (1.5, 1.2))
+    arrow(ax, [(x, ys[1] + 6.3), (x, ys[1] + 1.2)], TAP, r"$d\tau$", (2.1, 0.9))
+    arrow(ax, [(x, ys[2]), (x, ys[2] + 6.3)], TAP, r"$\overline{d\tau}$", (2.2, 1.4))
+    arrow(ax, [(x, ys[3] - 6.3), (x, ys[3] - 1.2)], TAP, r"$\bar{\tau}$", (1.6, -0.4))
     for out, into in (ys[:2], ys[2:]):
         ax.add_patch(Circle((x, out), 0.5, color=TAP, zorder=4))
         plus(ax, x, into, TAP)
@@ -285,7 +296,7 @@ def inner():
     label(ax, 57.5, 1.9, r"$\bar{\theta}_0$", 13)
     for x, y, text in ((60.2, 4.6, "always kept"), (60.2, 1.9, "the meta-gradient"),
                        (8.2, 4.6, r"kept with keep_caches, else recomputed from $\theta_k$"),
-                       (8.2, 1.9, r"FO-MAML cuts this branch out, and then $\bar{\theta}_0 = \bar{\theta}_3$")):
+                       (8.2, 1.9, r"cut by FO-MAML; then $\bar{\theta}_0 = \bar{\theta}_3$, summed over the tasks")):
         label(ax, x, y, text, 10.5, ha="left")
     for k, x in enumerate(xs):
         box(ax, x, top, 4.6, 4.2, rf"$\theta_{k}$", VALUE, LARGE, lw=2.8 if k < 3 else 1.4)

@@ -159,7 +159,7 @@ def test_mutant_losses_are_caught(mutant, caught):
 
 
 def test_output_gradient_where_the_second_affines_belongs_is_caught():
-    """An ancestor's defect: dW2 and db2 from the output's gradient; a (H, 1) bias then broadcasts without a sound."""
+    """dW2 and db2 from the output's gradient: a (H, 1) bias then broadcasts without a sound."""
     objective = subjects.MODELS["tanh MSE"]()
     theta, support, _ = subjects.problem(objective, np.random.default_rng(0))
     y, run = objective.network.forward(theta, support.x)
@@ -177,7 +177,7 @@ def test_output_gradient_where_the_second_affines_belongs_is_caught():
 
 
 def test_mean_free_gradient_is_caught():
-    """Another: gradients with their mean removed make a lone output bias exactly zero."""
+    """Gradients with their mean removed make a lone output bias exactly zero."""
     value = np.array([[0.7]])
     claim = Claim("mutant", "db", value - value.mean(), lambda b: (0.7 * b).sum(), np.array([[0.3]]))
     assert [row.reason for row in judge(claim)] == ["zero, but not declared so"] * 2

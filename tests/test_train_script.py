@@ -35,7 +35,7 @@ def test_trains_then_tests_from_an_empty_folder(tmp_path, capsys):
     assert maml[-1] < 0.8 * random[-1] and random[0] == pytest.approx(4.25, abs=0.3)
     assert (tmp_path / "sinusoid" / "test.png").stat().st_size > 20_000
     for method in ("maml", "joint", "random"):
-        assert sum(line.startswith(method) for line in out.splitlines()) == 2
+        assert sum(line.startswith(method) for line in out.splitlines()) == 2  # N = 5 and N = 10
     again, out, _ = run(capsys, "--test", "--out", tmp_path)  # the run's own numbers, without naming them again
     assert again == 0 and "training" not in out
     assert json.loads((tmp_path / "sinusoid" / "test.json").read_text()) == results

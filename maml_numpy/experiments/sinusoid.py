@@ -8,6 +8,7 @@ import numpy as np
 
 from ..algorithms import MAML, Algorithm, JointTraining
 from ..backend import Array
+from ..batch import Batch
 from ..evaluation import losses_by_step, summarise
 from ..initialisers import truncated_normal
 from ..inner import adapt
@@ -89,7 +90,7 @@ def training(config: Config, method: str, seed: int) -> Iterator[Progress]:
     """Train from the seed's start, every method on the same stream of meta-batches; yields after each update."""
     tasks, rng = config.tasks(), np.random.default_rng([seed, 1])
 
-    def draw() -> tuple[Any, Any]:
+    def draw() -> tuple[Batch, Batch]:
         drawn = tasks.sample(rng, config.T)
         return tasks.examples(rng, drawn, config.N), tasks.examples(rng, drawn, config.N)
 
@@ -117,17 +118,27 @@ def evaluate(config: Config, thetas: Mapping[str, Array]) -> dict[str, Any]:
 
 def table(results: Mapping[str, Any]) -> str:
     """The results of `evaluate` as lines of text."""
-    head = f"{'method':<10}{'N':>4}" + "".join(f"{f'{k} steps':>17}" for k in results["steps"]) + f"{'diverged':>10}"
-    lines = [f"mean squared error on {results['tasks']} unseen tasks, mean +- 95% interval, "
-             f"alpha = {results['alpha']:g}; tasks that had diverged after {results['steps'][-1]} steps",
-             head, "-" * len(head)]
+    steps = "".join(f"{f'{k} step' + 's' * (k != 1):>19}" for k in results["steps"])
+    head = f"{'method':<10}{'N':>4}{steps}"
+    lines = [f"squared error on {results['tasks']} unseen tasks, alpha = {results['alpha']:g}: mean +- 95% interval, "
+             "median below it;", f"last: tasks that had diverged after {results['steps'][-1]} steps",
+             f"{head}{'diverged':>10}", "-" * (len(head) + 10)]
     for name, by_N in results["methods"].items():
         for N, row in by_N.items():
-            cells = ("not finite" if ci is None else f"{mean:.3f} +- {ci:.3f}"
-                     for mean, ci in zip(row["mean"], row["ci"]))
-            lines.append(f"{name:<10}{N[2:]:>4}" + "".join(f"{cell:>17}" for cell in cells)
-                         + f"{row['diverged'][-1]:>10}")
+            means = "".join(f"{_cell(mean, ci):>19}" for mean, ci in zip(row["mean"], row["ci"]))
+            medians = "".join(f"{_number(median):>10}{'':>9}" for median in row["median"])
+            lines += [f"{name:<10}{N[2:]:>4}{means}{row['diverged'][-1]:>10}", f"{'':<14}{medians}".rstrip()]
     return "\n".join(lines)
+
+
+def _cell(mean: float | None, ci: float | None) -> str:
+    return f"{_number(mean)} +- {_number(ci)}" if ci is not None else _number(mean)
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return "not finite"
+    return f"{value:.3f}" if value < 1000 else f"{value:.1e}"
 
 
 def figure(config: Config, thetas: Mapping[str, Array], steps: Sequence[int] = (0, 1, 10)) -> "Figure":
@@ -135,7 +146,7 @@ def figure(config: Config, thetas: Mapping[str, Array], steps: Sequence[int] = (
     objective = config.objective()
     support, grid = _unseen(config, max(TEST_N))
     task = int(np.abs(grid.y).max(axis=(1, 2)).argsort()[TEST_TASKS // 2])  # the median amplitude
-    one = type(support)(support.x[task:task + 1], support.y[task:task + 1])
+    one = Batch(support.x[task:task + 1], support.y[task:task + 1])
     x = grid.x[task:task + 1]
     panels = []
     for name, theta in thetas.items():
@@ -148,8 +159,8 @@ def figure(config: Config, thetas: Mapping[str, Array], steps: Sequence[int] = (
     return adaptation_panels(panels, "Adapting to one unseen sine wave from ten examples")
 
 
-def _unseen(config: Config, N: int) -> tuple[Any, Any]:
-    """Support sets of N examples and grids of TEST_TASKS tasks, from a stream of their own."""
-    tasks, rng = config.tasks(), np.random.default_rng([TEST_SEED, N])
-    drawn = tasks.sample(rng, TEST_TASKS)
-    return tasks.examples(rng, drawn, N), tasks.grid(drawn, TEST_GRID)
+def _unseen(config: Config, N: int) -> tuple[Batch, Batch]:
+    """Support sets of N examples and grids of TEST_TASKS tasks: the same tasks for every N, never those of training."""
+    family = config.tasks()
+    tasks = family.sample(np.random.default_rng([TEST_SEED, 0]), TEST_TASKS)
+    return family.examples(np.random.default_rng([TEST_SEED, N]), tasks, N), family.grid(tasks, TEST_GRID)

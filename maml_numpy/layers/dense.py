@@ -3,8 +3,8 @@
 from typing import Any, Mapping, NamedTuple, Optional
 
 from ..backend import Array, array_module
+from ..initialisers import Initialiser
 from ..parameters import Shape, Views
-from .layer import Initialiser
 from .products import outer, times, times_transposed
 
 

@@ -1,11 +1,10 @@
 """The contract every layer keeps (derivations/01_chain_rule.md)."""
 
-from typing import Any, Callable, Mapping, Optional, Protocol
+from typing import Any, Mapping, Optional, Protocol
 
 from ..backend import Array
+from ..initialisers import Initialiser
 from ..parameters import Shape, Views
-
-Initialiser = Callable[..., Array]  # (rng, shape) -> float64 array of that shape
 
 
 class Layer(Protocol):
