@@ -1,16 +1,16 @@
-"""Trained parameters in a file: an npz of plain arrays, written whole or not at all, never a pickle."""
+"""A training's state in a file: an npz of plain arrays, written whole or not at all, never a pickle."""
 
 import json
 import os
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Mapping, NamedTuple
 
 import numpy as np
 
 from .backend import Array
 from .parameters import Layout
 
-FORMAT = "maml_numpy weights 1"
+FORMAT = "maml_numpy checkpoint 1"
 
 
 class CheckpointError(ValueError):
@@ -18,13 +18,20 @@ class CheckpointError(ValueError):
 
 
 class Checkpoint(NamedTuple):
-    """path: where it came from. config: what the run was asked for, as plain JSON values. theta: (P,), float32 or
-    float64. layout: the text of the layout it was saved with."""
+    """Everything that decides how a training goes on.
+
+    path: of the file. config: what the run was asked for, as plain JSON values. layout: the text of theta's layout.
+    iteration: updates taken. theta: (P,), float32 or float64. state: the optimizer's arrays and numbers by name. rng:
+    the state of the generator that draws the meta-batches.
+    """
 
     path: Path
-    config: dict[str, Any]
-    theta: Array
+    config: Mapping[str, Any]
     layout: str
+    iteration: int
+    theta: Array
+    state: Mapping[str, Array]
+    rng: Mapping[str, Any]
 
     def theta_of(self, layout: Layout) -> Array:
         """Return theta (P,). Raises CheckpointError unless it was saved with this very layout."""
@@ -32,19 +39,44 @@ class Checkpoint(NamedTuple):
             raise CheckpointError(f"{self.path}: its parameters are {self.layout:.200}, the network's {layout}")
         return self.theta
 
+    def state_like(self, start: Any) -> Any:
+        """Return the optimizer's state, a named tuple like `start`. Raises CheckpointError when it does not match."""
+        entries = dict(self.state)
+        if set(entries) != set(start._fields):
+            raise CheckpointError(f"{self.path}: its optimizer keeps {sorted(entries)}, this one {start._fields}")
+        for name, example in start._asdict().items():
+            if entries[name].shape != np.shape(example) or not np.isfinite(entries[name]).all():
+                raise CheckpointError(f"{self.path}: the optimizer's {name} is no finite array of {np.shape(example)}")
+            if isinstance(example, int):
+                entries[name] = int(entries[name])
+        return type(start)(**entries)
 
-def save(path: Path, theta: Array, layout: Layout, config: dict[str, Any]) -> None:
-    """Write theta and config to `path`, replacing the file in one move; an existing file survives any failure.
+    def generator(self) -> np.random.Generator:
+        """Return the generator where it stood. Raises CheckpointError when its state makes no sense."""
+        rng = np.random.default_rng()
+        try:
+            rng.bit_generator.state = self.rng
+        except (TypeError, ValueError, KeyError, OverflowError) as error:
+            raise CheckpointError(f"{self.path}: its random generator's state makes no sense") from error
+        return rng
 
-    Raises ValueError when theta is not of this layout, OSError when the file cannot be written.
+
+def save(checkpoint: Checkpoint) -> None:
+    """Write to `checkpoint.path`, replacing the file in one move; an existing file survives any failure.
+
+    Raises OSError when the file cannot be written.
     """
-    layout.check(theta)
+    path = checkpoint.path
+    entries: dict[str, Any] = {"format": FORMAT, "config": json.dumps(checkpoint.config), "layout": checkpoint.layout,
+                               "iteration": checkpoint.iteration, "theta": checkpoint.theta,
+                               "rng": json.dumps(checkpoint.rng),
+                               **{f"state.{name}": value for name, value in checkpoint.state.items()}}
+    entries["names"] = json.dumps(sorted([*entries, "names"]))  # so that a lost entry is noticed
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         with open(partial, "wb") as file:
-            np.savez(file, format=np.array(FORMAT), layout=np.array(repr(layout)), theta=theta,
-                     config=np.array(json.dumps(config)))
+            np.savez(file, **entries)
             file.flush()
             os.fsync(file.fileno())
         os.replace(partial, path)
@@ -62,17 +94,21 @@ def load(path: Path) -> Checkpoint:
         raise CheckpointError(f"{path}: no such file")
     try:
         with np.load(path, allow_pickle=False) as file:
-            form, layout, theta, config = (file[name] for name in ("format", "layout", "theta", "config"))
-        if str(form) != FORMAT:
-            raise ValueError(f"its format is {form!s:.40}, not {FORMAT}")
-        checkpoint = Checkpoint(path, json.loads(str(config)), theta, str(layout))
+            entries = {name: file[name] for name in file.files}
+        if str(entries["format"]) != FORMAT:
+            raise ValueError(f"its format is {entries['format']!s:.40}, not {FORMAT}")
+        if json.loads(str(entries["names"])) != sorted(entries):
+            raise ValueError("an entry is missing")
+        config, rng = (json.loads(str(entries[name])) for name in ("config", "rng"))
+        state = {name[6:]: value for name, value in entries.items() if name.startswith("state.")}
+        checkpoint = Checkpoint(path, dict(config), str(entries["layout"]), int(entries["iteration"]),
+                                entries["theta"], state, dict(rng))
     except Exception as error:  # the file is not ours to trust: whatever reading it raises, it is not a checkpoint
         if "allow_pickle" in str(error):
             raise CheckpointError(f"{path}: carries pickled objects, which are never loaded") from error
         reason = " ".join(str(error).split()) or type(error).__name__
         raise CheckpointError(f"{path}: not a readable checkpoint of this project ({reason:.120})") from error
+    theta = checkpoint.theta
     if theta.ndim != 1 or theta.dtype not in (np.float32, np.float64) or not np.isfinite(theta).all():
         raise CheckpointError(f"{path}: theta is no vector of finite floats ({theta.dtype}, shape {theta.shape})")
-    if not isinstance(checkpoint.config, dict):
-        raise CheckpointError(f"{path}: its configuration is no set of named values")
     return checkpoint

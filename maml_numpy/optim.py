@@ -8,7 +8,8 @@ from .backend import Array, array_module
 
 
 class Optimizer(Protocol):
-    """An outer update. Its state is data: `start` makes it, `step` returns the next one."""
+    """An outer update. Its state is data, a named tuple of arrays and numbers: `start` makes it, `step` returns the
+    next one."""
 
     def start(self, theta: Array) -> Any:
         """Return the state before the first step."""
@@ -22,6 +23,10 @@ def _check_beta(beta: float) -> None:
         raise ValueError(f"beta must be at least 0, got {beta}")
 
 
+class SGDState(NamedTuple):
+    """SGD remembers nothing."""
+
+
 @dataclass(frozen=True)
 class SGD:
     """Plain gradient descent with outer learning rate beta >= 0."""
@@ -31,11 +36,11 @@ class SGD:
     def __post_init__(self) -> None:
         _check_beta(self.beta)
 
-    def start(self, theta: Array) -> tuple[()]:
-        """SGD remembers nothing."""
-        return ()
+    def start(self, theta: Array) -> SGDState:
+        """Nothing."""
+        return SGDState()
 
-    def step(self, theta: Array, theta_bar: Array, state: tuple[()]) -> tuple[Array, tuple[()]]:
+    def step(self, theta: Array, theta_bar: Array, state: SGDState) -> tuple[Array, SGDState]:
         """theta, theta_bar: (P,)."""
         return theta - self.beta * theta_bar, state  # (optim.1)
 

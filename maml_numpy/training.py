@@ -29,17 +29,21 @@ class Progress(NamedTuple):
     state: Any
 
 
-def train(algorithm: Algorithm, optimizer: Optimizer, theta: Array, draw: Draw, iterations: int) -> Iterator[Progress]:
-    """Take `iterations` >= 0 outer updates from theta (P,), yielding after each; theta itself is left as it was.
+def train(algorithm: Algorithm, optimizer: Optimizer, start: Array | Progress, draw: Draw, iterations: int
+          ) -> Iterator[Progress]:
+    """Take outer updates until there were `iterations` >= 0 of them, yielding after each.
 
+    start: theta (P,), left as it is, or the progress of an earlier training to go on from.
     Raises ValueError for iterations < 0 and NonFinite, after the last good update was yielded, when an example, a loss
     or a gradient is not finite.
     """
     if iterations < 0:
         raise ValueError(f"iterations must be at least 0, got {iterations}")
     keep_freed_memory()
-    state = optimizer.start(theta)
-    for iteration in range(1, iterations + 1):
+    if not isinstance(start, Progress):
+        start = Progress(0, float("nan"), start, optimizer.start(start))
+    theta, state = start.theta, start.state
+    for iteration in range(start.iteration + 1, iterations + 1):
         support, query = draw()
         outcome = algorithm.meta_gradient(theta, support, query)
         loss = float(outcome.losses.mean())

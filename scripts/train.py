@@ -5,10 +5,11 @@ import argparse
 import json
 import sys
 from collections import deque
+from contextlib import closing
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 
-from maml_numpy import checkpoint, experiments, plots
+from maml_numpy import checkpoint, experiments, plots, runs
 from maml_numpy.training import NonFinite
 
 
@@ -36,8 +37,11 @@ def parse(argv):
     parser.add_argument("--seed", type=int, default=0,
                         help="of the initial weights and the meta-batches, at least 0; default 0")
     parser.add_argument("--test", action="store_true", help="test; trains first where there are no weights yet")
+    parser.add_argument("--resume", action="store_true", help="go on with a run that was stopped, bit for bit")
+    parser.add_argument("--save_every", type=float, default=10.0, metavar="SECONDS",
+                        help="seconds between checkpoints; default 10")
     parser.add_argument("--out", type=Path, default=Path("runs"),
-                        help="folder for weights, results and figures; default runs")
+                        help="folder for runs, results and figures; default runs")
     numbers = parser.add_argument_group("hyper-parameters")
     for option in fields(experiment.Config):
         pair = isinstance(option.default, tuple)
@@ -48,8 +52,9 @@ def parse(argv):
     args = vars(parser.parse_args(argv))
     named = {option.name: args.pop(option.name) for option in fields(experiment.Config) if option.name in args}
     named = {key: tuple(value) if isinstance(value, list) else value for key, value in named.items()}
-    if args["seed"] < 0:
-        raise ValueError(f"--seed must be at least 0, got {args['seed']}")
+    for flag in ("seed", "save_every"):
+        if not args[flag] >= 0:
+            raise ValueError(f"--{flag} must be at least 0, got {args[flag]}")
     return experiment, argparse.Namespace(experiment=name, **args), named
 
 
@@ -63,7 +68,7 @@ def agree(experiment, present, named, test):
     for found in present:
         try:
             config = experiment.Config(**{key: tuple(value) if isinstance(value, list) else value
-                                          for key, value in found.config.items()})
+                                          for key, value in found.config.items() if key not in ("seed", "method")})
         except TypeError as error:
             raise ValueError(f"{found.path}: its configuration is of another version ({error})") from error
         asked = asked or replace(config, **named)
@@ -75,47 +80,57 @@ def agree(experiment, present, named, test):
     return asked
 
 
-def train(experiment, config, method, seed, path):
-    """Train with a progress bar and save the weights. Returns theta."""
+def train(experiment, config, method, args, folder):
+    """Train in the run's folder with a progress bar, from its checkpoint where there is one. Returns theta."""
     from tqdm import tqdm
-    path.parent.mkdir(parents=True, exist_ok=True)  # fail before the training, not after it
-    theta, recent = experiment.start(config, seed), deque(maxlen=100)
-    with tqdm(total=config.iterations, desc=f"{method} seed {seed}", unit="it", mininterval=0.3) as bar:
-        for progress in experiment.training(config, method, seed):
+    recipe = experiment.recipe(config, method, args.seed)
+    theta, recent = recipe.theta, deque(maxlen=100)
+    updates = runs.train_in(folder, recipe, {"seed": args.seed, "method": method, **asdict(config)}, args.save_every)
+    with closing(updates), tqdm(total=config.iterations, desc=f"{method} seed {args.seed}", unit="it",
+                                mininterval=0.3) as bar:
+        for progress in updates:
             theta = progress.theta
             recent.append(progress.loss)
             if progress.iteration % 100 == 0:
                 bar.set_postfix(loss=f"{sum(recent) / len(recent):.3f}", refresh=False)
-            bar.update()
-    checkpoint.save(path, theta, config.objective().layout, asdict(config))
-    print(f"saved {path}")
+            bar.update(progress.iteration - bar.n)
+    print(f"saved {folder / runs.CHECKPOINT}")
     return theta
 
 
 def run(argv):
     """Carry out one command line; returns the exit code."""
     experiment, args, named = parse(argv)
-    folder = args.out / args.experiment
+    home = args.out / args.experiment
     methods = [args.method] if args.method else list(experiment.DEFAULT_METHODS)
-    paths = {method: folder / f"{method}-seed{args.seed}" / "weights.npz" for method in methods}
-    present = {method: checkpoint.load(path) for method, path in paths.items() if path.exists()}
+    folders = {method: home / f"{method}-seed{args.seed}" for method in methods}
+    present = {method: checkpoint.load(folder / runs.CHECKPOINT) for method, folder in folders.items()
+               if (folder / runs.CHECKPOINT).exists()}
     config = agree(experiment, present.values(), named, args.test)
     thetas = {}
-    for method, path in paths.items():
-        if args.test and method in present:
+    for method, folder in folders.items():
+        done = present[method].iteration if method in present else 0
+        if method in present and done >= config.iterations:
             thetas[method] = present[method].theta_of(config.objective().layout)
+            if not args.test:
+                print(f"{folder} is trained already, with these very numbers")
             continue
-        if args.test:
+        if done and not (args.resume or args.test):
+            raise ValueError(f"{folder} holds a run that stopped at iteration {done} of {config.iterations}; --resume "
+                             "goes on with it, another --out starts anew")
+        if done:
+            print(f"{method} stopped at iteration {done} of {config.iterations}: going on from there")
+        elif args.test:
             print(f"no weights for {method} yet: training {config.iterations} iterations first")
-        thetas[method] = train(experiment, config, method, args.seed, path)
+        thetas[method] = train(experiment, config, method, args, folder)
     if args.test:
         thetas[experiment.RANDOM] = experiment.start(config, args.seed)
         results = experiment.evaluate(config, thetas)
         print(experiment.table(results))
         results = {"config": asdict(config), "seed": args.seed, **results}
-        (folder / "test.json").write_text(json.dumps(results, indent=1))
-        plots.save(experiment.figure(config, thetas), folder / "test.png")
-        print(f"saved {folder / 'test.json'} and {folder / 'test.png'}")
+        (home / "test.json").write_text(json.dumps(results, indent=1))
+        plots.save(experiment.figure(config, thetas), home / "test.png")
+        print(f"saved {home / 'test.json'} and {home / 'test.png'}")
     return 0
 
 
@@ -126,7 +141,7 @@ def main(argv=None):
     except (ValueError, NonFinite, OSError) as error:
         return _fail(error)
     except KeyboardInterrupt:
-        return _fail("stopped; what was saved before stays as it was", 130)
+        return _fail("stopped; the same command with --resume goes on from the last checkpoint", 130)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,11 @@
 """The command line from end to end, on a small budget, and every mistake in one line."""
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
+from time import monotonic, sleep
 
 import numpy as np
 import pytest
@@ -52,7 +54,7 @@ def test_seeds_decide_everything(tmp_path, capsys):
 def test_no_method_trains_maml_and_joint(tmp_path, capsys):
     assert run(capsys, "sinusoid", "--iterations", 2, "--out", tmp_path)[0] == 0
     assert sorted(path.parent.name for path in tmp_path.rglob("*.npz")) == ["joint-seed0", "maml-seed0"]
-    assert checkpoint.load(tmp_path / "sinusoid/maml-seed0/weights.npz").theta.dtype == np.float32
+    assert checkpoint.load(tmp_path / "sinusoid/maml-seed0/checkpoint.npz").theta.dtype == np.float32
 
 
 def test_alpha_zero_is_legal_and_adapts_nothing(tmp_path, capsys):
@@ -87,9 +89,11 @@ def test_mistakes_are_one_line_and_write_nothing(tmp_path, capsys, argv, words):
 
 def test_weights_of_other_numbers_are_neither_overwritten_nor_mixed_up(tmp_path, capsys):
     assert run(capsys, "--method", "maml", "--iterations", 4, "--out", tmp_path)[0] == 0
-    path = tmp_path / "sinusoid/maml-seed0/weights.npz"
+    path = tmp_path / "sinusoid/maml-seed0/checkpoint.npz"
     before = path.read_bytes()
-    for argv in (["--iterations", 5], ["--test", "--iterations", 5], ["--test", "--H", 8], []):
+    assert run(capsys, "--method", "maml", "--iterations", 4, "--out", tmp_path)[0] == 0  # trained already
+    assert path.read_bytes() == before
+    for argv in (["--iterations", 5], ["--test", "--iterations", 5], ["--resume", "--H", 8], []):
         code, _, errors = run(capsys, "--method", "maml", *argv, "--out", tmp_path)
         assert code == 1 and len(errors) == 1 and str(path) in errors[0]
     assert path.read_bytes() == before
@@ -99,7 +103,7 @@ def test_weights_of_other_numbers_are_neither_overwritten_nor_mixed_up(tmp_path,
 
 
 def test_damaged_weights_are_named_and_kept(tmp_path, capsys):
-    path = tmp_path / "sinusoid/maml-seed0/weights.npz"
+    path = tmp_path / "sinusoid/maml-seed0/checkpoint.npz"
     path.parent.mkdir(parents=True)
     path.write_bytes(b"PK half a file")
     code, _, errors = run(capsys, "--test", "--out", tmp_path)
@@ -118,6 +122,67 @@ def test_nan_stops_training_in_one_line(tmp_path, capsys):
         code, _, errors = run(capsys, "--method", "maml", "--iterations", 50, "--alpha", 1e30, "--out", tmp_path)
     assert code == 1 and len(errors) == 1 and "iteration" in errors[0] and "not finite" in errors[0]
     assert not list(tmp_path.rglob("*.npz"))
+
+
+ARGUMENTS = ["--method", "maml", "--iterations", "2500", "--save_every", "0"]
+
+
+def start(folder, *argv):
+    command = [sys.executable, SCRIPT, *ARGUMENTS, "--out", folder, *argv]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+
+def stop(process, run_folder, when, number):
+    """Send a signal once the metrics have grown to `when` lines; returns the exit code and the last error line."""
+    deadline = monotonic() + 60
+    metrics = run_folder / "metrics.jsonl"
+    while not (metrics.exists() and metrics.read_text().count("\n") >= when) and process.poll() is None:
+        assert monotonic() < deadline
+        sleep(0.005)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    return process.returncode, err.splitlines()[-1]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("undisturbed")
+    assert start(folder).wait(timeout=120) == 0
+    return folder / "sinusoid" / "maml-seed0"
+
+
+def same_run(a, b):
+    for name in ("checkpoint.npz", "metrics.jsonl", "config.json"):
+        assert (a / name).read_bytes() == (b / name).read_bytes(), name
+
+
+def kill_and_resume(folder, undisturbed, moments):
+    for when in moments:
+        stop(start(folder, "--resume"), folder / "sinusoid" / "maml-seed0", when, signal.SIGKILL)
+    assert start(folder, "--resume").wait(timeout=120) == 0
+    same_run(folder / "sinusoid" / "maml-seed0", undisturbed)
+
+
+def test_killed_three_times_and_resumed_equals_undisturbed(tmp_path, undisturbed):
+    kill_and_resume(tmp_path, undisturbed, [1, 8, 15])
+
+
+@pytest.mark.long
+def test_killed_twenty_times_and_resumed_equals_undisturbed(tmp_path, undisturbed):
+    moments = np.sort(np.random.default_rng(0).integers(0, 25, 20)).tolist()
+    kill_and_resume(tmp_path, undisturbed, moments)
+
+
+def test_ctrl_c_saves_says_how_to_go_on_and_test_goes_on_by_itself(tmp_path, capsys, undisturbed):
+    folder = tmp_path / "sinusoid" / "maml-seed0"
+    code, last = stop(start(tmp_path, "--save_every", "1000"), folder, 5, signal.SIGINT)
+    assert code == 130 and "--resume" in last
+    assert 500 <= checkpoint.load(folder / "checkpoint.npz").iteration < 2500
+    code, _, errors = run(capsys, "--method", "maml", "--iterations", 2500, "--out", tmp_path)
+    assert code == 1 and "stopped at iteration" in errors[0] and "--resume" in errors[0]
+    code, out, _ = run(capsys, "--method", "maml", "--test", "--out", tmp_path)
+    assert code == 0 and "going on from there" in out
+    same_run(folder, undisturbed)
 
 
 def test_as_a_program_without_a_screen(tmp_path):

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from math import pi
-from typing import TYPE_CHECKING, Any, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Mapping, Sequence
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from ..objectives import Supervised
 from ..optim import Adam
 from ..plots import Panel, adaptation_panels
 from ..tasks import Sinusoid
-from ..training import Progress, train
+from ..runs import Recipe
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -86,15 +86,16 @@ def start(config: Config, seed: int) -> Array:
     return config.objective().network.initialise(np.random.default_rng([seed, 0]), truncated_normal(config.sigma))
 
 
-def training(config: Config, method: str, seed: int) -> Iterator[Progress]:
-    """Train from the seed's start, every method on the same stream of meta-batches; yields after each update."""
-    tasks, rng = config.tasks(), np.random.default_rng([seed, 1])
+def recipe(config: Config, method: str, seed: int) -> Recipe:
+    """How to train: every method from the seed's start, on the seed's one stream of meta-batches."""
+    tasks = config.tasks()
 
-    def draw() -> tuple[Batch, Batch]:
+    def draw(rng: np.random.Generator) -> tuple[Batch, Batch]:
         drawn = tasks.sample(rng, config.T)
         return tasks.examples(rng, drawn, config.N), tasks.examples(rng, drawn, config.N)
 
-    return train(algorithm(config, method), Adam(config.beta), start(config, seed), draw, config.iterations)
+    return Recipe(algorithm(config, method), Adam(config.beta), start(config, seed), draw,
+                  np.random.default_rng([seed, 1]), config.iterations)
 
 
 def evaluate(config: Config, thetas: Mapping[str, Array]) -> dict[str, Any]:

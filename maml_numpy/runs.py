@@ -1,0 +1,111 @@
+"""A training in a folder: checkpoints now and then, metrics as they fall, and going on where it stopped.
+
+A run folder holds checkpoint.npz (the whole state), config.json (for people) and metrics.jsonl, one line per
+METRICS_EVERY iterations. Going on from the checkpoint gives, bit for bit, the run that would have been.
+"""
+
+import json
+from contextlib import contextmanager
+from pathlib import Path
+from time import monotonic
+from typing import Any, Callable, Iterator, Mapping, NamedTuple
+
+import numpy as np
+
+from . import checkpoint
+from .algorithms import Algorithm
+from .backend import Array
+from .batch import Batch
+from .checkpoint import Checkpoint
+from .optim import Optimizer
+from .training import Progress, train
+
+CHECKPOINT, CONFIG, METRICS, LOCK = "checkpoint.npz", "config.json", "metrics.jsonl", ".lock"
+METRICS_EVERY = 100  # iterations; checkpoints fall on these too, so that metrics and state end together
+
+
+class Recipe(NamedTuple):
+    """How to train.
+
+    theta: the start, (P,). draw: generator -> support, query of one meta-batch. rng: that generator at the start.
+    iterations: how many outer updates.
+    """
+
+    algorithm: Algorithm
+    optimizer: Optimizer
+    theta: Array
+    draw: Callable[[np.random.Generator], tuple[Batch, Batch]]
+    rng: np.random.Generator
+    iterations: int
+
+
+def train_in(folder: Path, recipe: Recipe, config: Mapping[str, Any], save_every: float = 10.0) -> Iterator[Progress]:
+    """Train in `folder`, from its checkpoint where there is one, else from the start; yields after each update.
+
+    config: plain JSON values, kept with the run; the caller sees to it that a checkpoint there is of the same one.
+    save_every: seconds between checkpoints. One more is written when the iterator ends, is closed or raises.
+    Raises CheckpointError for a checkpoint that does not fit the recipe, OSError when the folder cannot be written or
+    another process trains in it, and what `train` raises.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    layout = recipe.algorithm.layout
+    with _only_process(folder):
+        path, rng, start = folder / CHECKPOINT, recipe.rng, None
+        if path.exists():
+            found = checkpoint.load(path)
+            state = found.state_like(recipe.optimizer.start(recipe.theta))
+            start, rng = Progress(found.iteration, float("nan"), found.theta_of(layout), state), found.generator()
+        saved = 0 if start is None else start.iteration
+        (folder / CONFIG).write_text(json.dumps(config, indent=1) + "\n")
+        lines = _lines_until(folder / METRICS, saved)
+        latest, losses, last_save = None, [], monotonic()
+        updates = train(recipe.algorithm, recipe.optimizer, recipe.theta if start is None else start,
+                        lambda: recipe.draw(rng), recipe.iterations)
+        with open(folder / METRICS, "w") as metrics:
+            metrics.writelines(lines)
+            try:
+                for progress in updates:
+                    losses.append(progress.loss)
+                    if progress.iteration % METRICS_EVERY == 0 or progress.iteration == recipe.iterations:
+                        line = {"iteration": progress.iteration, "loss": sum(losses) / len(losses)}
+                        metrics.write(json.dumps(line) + "\n")
+                        metrics.flush()
+                        losses.clear()
+                        latest = Checkpoint(path, config, repr(layout), progress.iteration, progress.theta,
+                                            progress.state._asdict(), rng.bit_generator.state)
+                        if monotonic() - last_save >= save_every:
+                            checkpoint.save(latest)
+                            saved, last_save = latest.iteration, monotonic()
+                    yield progress
+            finally:
+                if latest is not None and latest.iteration > saved:
+                    checkpoint.save(latest)
+
+
+def _lines_until(path: Path, iteration: int) -> list[str]:
+    """The metrics up to `iteration`; what a killed process wrote beyond its checkpoint, or half wrote, is dropped."""
+    kept = []
+    for line in path.read_text().splitlines(keepends=True) if path.exists() else []:
+        try:
+            if json.loads(line)["iteration"] > iteration:
+                break
+        except (ValueError, KeyError, TypeError):
+            break
+        kept.append(line)
+    return kept
+
+
+@contextmanager
+def _only_process(folder: Path) -> Iterator[None]:
+    """Hold the folder's lock, which the system frees when the process ends, however it ends."""
+    try:
+        import fcntl
+    except ImportError:  # no such locks on this system: nothing guards against a second process
+        yield
+        return
+    with open(folder / LOCK, "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise OSError(f"{folder}: another process is training there") from error
+        yield
