@@ -132,16 +132,18 @@ def start(folder, *argv):
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
 
-def stop(process, run_folder, when, number):
-    """Send a signal once the metrics have grown to `when` lines; returns the exit code and the last error line."""
+def stop(process, run_folder, when, number, pause=0.0):
+    """Send a signal `pause` seconds after the metrics have grown to `when` lines; returns the exit code and the last
+    error line."""
     deadline = monotonic() + 60
     metrics = run_folder / "metrics.jsonl"
     while not (metrics.exists() and metrics.read_text().count("\n") >= when) and process.poll() is None:
         assert monotonic() < deadline
         sleep(0.005)
+    sleep(pause)
     process.send_signal(number)
     _, err = process.communicate(timeout=60)
-    return process.returncode, err.splitlines()[-1]
+    return process.returncode, (err.splitlines() or [""])[-1]
 
 
 @pytest.fixture(scope="module")
@@ -157,8 +159,8 @@ def same_run(a, b):
 
 
 def kill_and_resume(folder, undisturbed, moments):
-    for when in moments:
-        stop(start(folder, "--resume"), folder / "sinusoid" / "maml-seed0", when, signal.SIGKILL)
+    for when, pause in zip(moments, np.random.default_rng(1).uniform(0, 0.05, len(moments))):
+        stop(start(folder, "--resume"), folder / "sinusoid" / "maml-seed0", when, signal.SIGKILL, pause)
     assert start(folder, "--resume").wait(timeout=120) == 0
     same_run(folder / "sinusoid" / "maml-seed0", undisturbed)
 
