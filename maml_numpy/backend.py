@@ -23,6 +23,12 @@ def array_module(array: Array) -> ModuleType:
     raise TypeError(f"expected a NumPy array, got {type(array).__name__}")
 
 
+def keep_floats(settings: Any, *names: str) -> None:
+    """Turn the named fields of a frozen dataclass into Python floats: a NumPy float64 would make float32 double."""
+    for name in names:
+        object.__setattr__(settings, name, float(getattr(settings, name)))
+
+
 def keep_freed_memory() -> None:
     """Ask the C library's allocator to keep freed blocks of up to 24 MiB instead of returning them to the system.
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from math import sqrt
 from typing import Any, NamedTuple, Protocol
 
-from .backend import Array, array_module
+from .backend import Array, array_module, keep_floats
 
 
 class Optimizer(Protocol):
@@ -18,11 +18,6 @@ class Optimizer(Protocol):
         """Return the new theta and state; what was passed in is left as it was."""
 
 
-def _check_beta(beta: float) -> None:
-    if not beta >= 0:
-        raise ValueError(f"beta must be at least 0, got {beta}")
-
-
 class SGDState(NamedTuple):
     """SGD remembers nothing."""
 
@@ -34,7 +29,9 @@ class SGD:
     beta: float
 
     def __post_init__(self) -> None:
-        _check_beta(self.beta)
+        keep_floats(self, "beta")
+        if not self.beta >= 0:
+            raise ValueError(f"beta must be at least 0, got {self.beta}")
 
     def start(self, theta: Array) -> SGDState:
         """Nothing."""
@@ -67,7 +64,9 @@ class Adam:
     eps: float = 1e-8
 
     def __post_init__(self) -> None:
-        _check_beta(self.beta)
+        keep_floats(self, "beta", "rho1", "rho2", "eps")
+        if not self.beta >= 0:
+            raise ValueError(f"beta must be at least 0, got {self.beta}")
         for name in ("rho1", "rho2"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} must be in [0, 1), got {getattr(self, name)}")

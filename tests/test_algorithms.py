@@ -68,6 +68,12 @@ def test_meta_batch_is_the_mean_over_its_tasks():
     assert np.allclose(whole.losses, np.concatenate([one.losses for one in each]), rtol=1e-13)
 
 
+def test_float32_stays_float32_whatever_the_type_of_alpha():
+    low = [Batch(*(part.astype("f") for part in batch)) for batch in (SUPPORT, QUERY)]
+    losses, theta_bar = MAML(OBJECTIVE, np.float64(0.1), 2).meta_gradient(THETA.astype("f"), *low)
+    assert losses.dtype == theta_bar.dtype == np.float32
+
+
 @pytest.mark.parametrize("parameters, words", [({"alpha": -0.1}, "alpha"), ({"alpha": float("nan")}, "alpha"),
                                                ({"alpha": 0.1, "K": 0}, "K must be at least 1, got 0")])
 def test_numbers_that_make_no_sense_are_refused(parameters, words):

@@ -41,6 +41,7 @@ def test_nothing_passed_in_changes_and_float32_stays(optimizer):
     run(optimizer)
     assert (THETA == before[0]).all() and (GRADIENTS == before[1]).all()
     assert run(optimizer, np.float32).dtype == np.float32
+    assert run(type(optimizer)(np.float64(0.1)), np.float32).dtype == np.float32
 
 
 def test_adam_learns_a_lone_bias():

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from ..backend import Array, array_module
+from ..backend import Array, array_module, keep_floats
 from ..inner import adapt, backward
 from ..objectives import Objective
 from ..parameters import Layout
@@ -28,6 +28,7 @@ class MAML:
     keep_caches: bool = True
 
     def __post_init__(self) -> None:
+        keep_floats(self, "alpha")
         if not self.alpha >= 0:
             raise ValueError(f"alpha must be at least 0, got {self.alpha}")
         if self.K < 1:
