@@ -3,6 +3,8 @@
 from math import isfinite
 from typing import Any, Callable, Iterator, NamedTuple
 
+import numpy as np
+
 from .algorithms import Algorithm, MetaGradient
 from .backend import Array, array_module, keep_freed_memory
 from .batch import Batch, non_finite
@@ -45,8 +47,9 @@ def train(algorithm: Algorithm, optimizer: Optimizer, start: Array | Progress, d
     theta, state = start.theta, start.state
     for iteration in range(start.iteration + 1, iterations + 1):
         support, query = draw()
-        outcome = algorithm.meta_gradient(theta, support, query)
-        loss = float(outcome.losses.mean())
+        with np.errstate(over="ignore", invalid="ignore"):  # said once, below, and with a name
+            outcome = algorithm.meta_gradient(theta, support, query)
+            loss = float(outcome.losses.mean())
         if not (isfinite(loss) and array_module(theta).isfinite(outcome.theta_bar).all()):
             raise NonFinite(f"iteration {iteration}: {_culprit(algorithm.layout, support, query, outcome)}")
         theta, state = optimizer.step(theta, outcome.theta_bar, state)

@@ -117,10 +117,10 @@ def test_unwritable_folder(tmp_path, capsys):
     assert code == 1 and len(errors) == 1 and "file" in errors[0]
 
 
-def test_nan_stops_training_in_one_line(tmp_path, capsys):
-    with np.errstate(all="ignore"):
-        code, _, errors = run(capsys, "--method", "maml", "--iterations", 50, "--alpha", 1e30, "--out", tmp_path)
+def test_nan_stops_training_in_one_line(tmp_path, capsys, recwarn):
+    code, _, errors = run(capsys, "--method", "maml", "--iterations", 50, "--alpha", 1e30, "--out", tmp_path)
     assert code == 1 and len(errors) == 1 and "iteration" in errors[0] and "not finite" in errors[0]
+    assert not recwarn.list
     assert not list(tmp_path.rglob("*.npz"))
 
 
