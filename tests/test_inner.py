@@ -1,10 +1,13 @@
 """The inner loop beyond its derivative: batches equal loops, memory, the limits K = 0 and alpha = 0."""
 
+from weakref import WeakSet
+
 import numpy as np
 import pytest
 import subjects
 
 from maml_numpy import inner
+from maml_numpy.algorithms import MAML
 from maml_numpy.batch import Batch
 
 OBJECTIVE = subjects.MODELS["tanh MSE"]()
@@ -49,6 +52,37 @@ def test_recomputing_keeps_theta_alone():
     _, steps = inner.adapt(OBJECTIVE, THETA, [SUPPORT] * 2, 0.1)
     assert [step.record for step in steps] == [None, None]
     assert steps[0].theta is THETA and steps[1].theta.shape == (subjects.T, THETA.size)
+
+
+class Remembering:
+    """An objective that counts how many of its records are alive whenever it takes a gradient."""
+
+    layout = OBJECTIVE.layout
+
+    def __init__(self):
+        self.records, self.alive = WeakSet(), []
+
+    def check(self, theta, batch, name):
+        OBJECTIVE.check(theta, batch, name)
+
+    def gradient(self, theta, batch, dloss, dtheta):
+        self.alive.append(len(self.records))
+        losses, inside = OBJECTIVE.gradient(theta, batch, dloss, dtheta)
+        record = type("Record", (), {"inside": inside})()
+        self.records.add(record)
+        return losses, record
+
+    def second_order(self, record, dtheta_bar, theta_bar):
+        OBJECTIVE.second_order(record.inside, dtheta_bar, theta_bar)
+
+
+@pytest.mark.parametrize("second_order, keep_caches, alive", [
+    (True, True, [0, 1, 2, 3]), (True, False, [0] * 7), (False, True, [0] * 4), (False, False, [0] * 4),
+])
+def test_records_live_no_longer_than_needed(second_order, keep_caches, alive):
+    objective = Remembering()
+    MAML(objective, 0.1, 3, second_order, keep_caches).meta_gradient(THETA, SUPPORT, QUERY)
+    assert objective.alive == alive
 
 
 def test_alpha_zero_adapts_nothing_and_the_way_back_only_sums():

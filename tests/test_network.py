@@ -68,4 +68,5 @@ def test_initialise_is_seeded_and_biases_are_zero():
     assert a.dtype == np.float32 and (a == b).all()
     views = net.layout.views(a)
     assert (views["dense1.b"] == 0).all() and (views["dense2.b"] == 0).all() and (views["dense1.W"] != 0).all()
-    assert (net.initialise(np.random.default_rng(3), uniform_fan_in, np.float64).astype("f") == a).all()
+    double = net.initialise(np.random.default_rng(3), uniform_fan_in, np.float64)
+    assert double.dtype == np.float64 and (double.astype("f") == a).all()

@@ -72,6 +72,8 @@ def test_evaluation_uses_the_adaptation_of_training():
     for k in range(4):
         theta, _ = adapt(OBJECTIVE, THETA, [SUPPORT] * k, 0.1)
         assert np.allclose(losses[k], OBJECTIVE.loss(theta, QUERY), rtol=1e-13)
+    with pytest.raises(ValueError, match="query x must be"):
+        losses_by_step(OBJECTIVE, THETA, SUPPORT, Batch(QUERY.x[0], QUERY.y[0]), 0.1, 0)
     with pytest.raises(ValueError, match="K"):
         losses_by_step(OBJECTIVE, THETA, SUPPORT, QUERY, 0.1, -1)
     assert (losses_by_step(OBJECTIVE, THETA, SUPPORT, QUERY, 0.0, 2) == losses[0]).all()
