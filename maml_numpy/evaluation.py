@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .backend import Array, array_module
+from .batch import non_finite
 from .inner import adapt
 from .objectives import Objective
 
@@ -14,11 +15,14 @@ def losses_by_step(objective: Objective, theta: Array, support: Any, query: Any,
 
     theta: (P,). support, query: of T tasks. alpha: inner learning rate. K: steps, at least 0.
     Returns (K + 1, T). A task whose adaptation diverges has losses that are not finite; nothing is raised for it.
-    Raises ValueError for K < 0 or when a batch does not fit.
+    Raises ValueError for K < 0, a batch that does not fit, or an example that is not finite.
     """
     if K < 0:
         raise ValueError(f"K must be at least 0 steps, got {K}")
-    objective.check(theta, query, "query")
+    for name, batch in (("support", support), ("query", query)):
+        objective.check(theta, batch, name)
+        if found := non_finite(batch, name):
+            raise ValueError(f"{found} is not finite")
     with np.errstate(over="ignore", invalid="ignore"):  # a diverging task is a result, not a warning
         losses = [objective.loss(theta, query)]
         for _ in range(K):
@@ -45,4 +49,5 @@ def summarise(losses: Array) -> Summary:
     losses = np.where(np.isnan(losses), np.inf, np.asarray(losses, np.float64))
     with np.errstate(over="ignore", invalid="ignore"):
         ci = 1.96 * losses.std(axis=1) / np.sqrt(losses.shape[1])
-        return Summary(losses.mean(axis=1), ci, np.median(losses, axis=1), (~(losses <= 2 * losses[:1])).sum(axis=1))
+        diverged = ~np.isfinite(losses) | (losses > 2 * losses[:1])
+        return Summary(losses.mean(axis=1), ci, np.median(losses, axis=1), diverged.sum(axis=1))

@@ -30,9 +30,9 @@ def adapt(objective: Objective, theta: Array, batches: Sequence[Any], alpha: Any
     one rate per parameter, (P,); 0 adapts nothing.
     keep_caches: keep what the way back needs of each step; otherwise only theta_k is kept and `backward` recomputes.
     Returns theta_K, (T, P) (or theta itself for K = 0), and the K steps.
-    Raises ValueError when a batch does not fit.
+    Raises ValueError when a batch does not fit or alpha is no number and no (P,) array of theta's precision.
     """
-    steps = []
+    alpha, steps = _rate(alpha, theta), []
     for batch in batches:
         objective.check(theta, batch, "support")
         dtheta, record = _gradient(objective, theta, batch)
@@ -46,23 +46,40 @@ def backward(objective: Objective, steps: Sequence[Step], theta_bar: Array, alph
              ) -> Array:
     """Carry the cotangent of theta_K back to theta_0 through every step.
 
-    theta_bar: (T, P), the cotangent of theta_K. second_order: False leaves out the one term that differentiates the
-    gradient (first-order MAML); what remains is the identity.
-    Returns theta_bar_0, shaped like theta_0: for a shared start (P,), the sum over tasks.
+    steps, alpha: of `adapt`. theta_bar: (T, P), the cotangent of theta_K, in theta's dtype. second_order: False leaves
+    out the one term that differentiates the gradient (first-order MAML); what remains is the identity.
+    Returns theta_bar_0, shaped like theta_0: for a shared start (P,), the sum over tasks. With no steps, theta_bar.
+    Raises ValueError for a theta_bar of another shape or dtype.
     """
-    xp = array_module(theta_bar)
+    if not steps:
+        return theta_bar
+    xp, last = array_module(theta_bar), steps[-1]
+    shape = len(last.batch[0]), last.theta.shape[-1]
+    if theta_bar.shape != shape or theta_bar.dtype != last.theta.dtype:
+        raise ValueError(f"theta_bar must be {shape} of {last.theta.dtype}, got {theta_bar.shape} of {theta_bar.dtype}")
+    alpha = _rate(alpha, last.theta)
     for theta, batch, record in reversed(steps):
         carried = theta_bar.sum(axis=0) if theta.ndim < theta_bar.ndim else theta_bar  # (inner.4)
         if second_order:
             if record is None:
                 _, record = _gradient(objective, theta, batch)
             dtheta_bar = -alpha * theta_bar  # (inner.2)
-            theta_bar = xp.empty_like(carried)
+            theta_bar = xp.empty(carried.shape, carried.dtype)
             objective.second_order(record, dtheta_bar, theta_bar)
             theta_bar += carried  # (inner.3)
         else:
             theta_bar = carried  # (inner.5)
     return theta_bar
+
+
+def _rate(alpha: Any, theta: Array) -> Any:
+    """alpha as a Python float, which leaves every precision as it is, or as the (P,) array it is."""
+    if getattr(alpha, "ndim", 0) == 0:
+        return float(alpha)
+    if alpha.shape != theta.shape[-1:] or alpha.dtype != theta.real.dtype:
+        raise ValueError(f"alpha must be a number or ({theta.shape[-1]},) of {theta.real.dtype}, got {alpha.shape} of "
+                         f"{alpha.dtype}")
+    return alpha
 
 
 def _gradient(objective: Objective, theta: Array, batch: Any) -> tuple[Array, Any]:

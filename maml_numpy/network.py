@@ -1,5 +1,6 @@
 """A chain of layers: forward, backward, and the two sweeps of second order. Derived in derivations/05_network.md."""
 
+from math import prod
 from types import MappingProxyType
 from typing import Any, Callable, Mapping, NamedTuple, Optional, Sequence
 
@@ -28,10 +29,11 @@ class Pass(NamedTuple):
 class Network:
     """A chain of layers on D input features.
 
-    layers: in order; each is named by its kind and its place among its kind: dense1, relu1, dense2, …
+    layers: in order. names: of each, its kind and its place among its kind: dense1, relu1, dense2, …
     taps: names of layers whose outputs the network hands out beside its own.
-    layout: the `Layout` of its flat parameter vector, pieces named "dense1.W" and so on. M: output features.
-    Raises ValueError for an empty chain, for a dense layer that does not fit the one before it, an unknown tap.
+    layout: the `Layout` of its flat parameter vector, pieces named "dense1.W" and so on. D, M: features in and out.
+    Raises ValueError for an empty chain, a layer that does not fit the one before it, blocks that do not cover a
+    layer's pieces, an unknown tap. Every method raises it for a flat vector of another layout.
     """
 
     def __init__(self, D: int, layers: Sequence[Layer], taps: Sequence[str] = ()):
@@ -45,11 +47,13 @@ class Network:
             if getattr(layer, "D", self.M) != self.M:
                 raise ValueError(f"{name} takes {getattr(layer, 'D')} features, what comes before it gives {self.M}")
             self.M = getattr(layer, "M", self.M)
+            if sum(map(prod, layer.shapes.values())) != sum(map(prod, layer.blocks.values())):
+                raise ValueError(f"{name} has blocks {dict(layer.blocks)} that do not cover {dict(layer.shapes)}")
+        self.layout = Layout({f"{name}.{piece}": shape for name, layer in zip(self.names, layers)
+                              for piece, shape in layer.shapes.items()})
         for tap in taps:
             if tap not in self.names:
                 raise ValueError(f"no layer is named {tap!r}; the layers are {', '.join(self.names)}")
-        self.layout = Layout({f"{name}.{piece}": shape for name, layer in zip(self.names, layers)
-                              for piece, shape in layer.shapes.items()})
         blocks = Layout({f"{name}.{block}": shape for name, layer in zip(self.names, layers)
                          for block, shape in layer.blocks.items()})
         self._places = [{block: blocks.places[f"{name}.{block}"] for block in layer.blocks}
@@ -80,6 +84,7 @@ class Network:
         """Write dtheta and return dx (T, N, D) and the deltas: the gradient at each layer's output, in order.
 
         dy: (T, N, M). dtaps: gradients arriving at the tapped activations from elsewhere.
+        Raises ValueError for a name that is no tap, an array of another shape than the tap, a dtheta of another layout.
         """
         return self._down(run, dy, dtheta, dtaps, [None] * len(self.layers))
 
@@ -117,6 +122,11 @@ class Network:
     def _down(self, run: Pass, v: Array, out: Array, taps: Taps, left: Sequence[Optional[Array]]
               ) -> tuple[Array, list[Array]]:
         """Carry v from output to input; at each layer add what arrives at its tap and what waits at its input."""
+        for name, tap in taps.items():
+            if name not in run.taps:
+                raise ValueError(f"{name!r} is no tap of this network; its taps are {list(run.taps)}")
+            if tap.shape != run.taps[name].shape:
+                raise ValueError(f"what arrives at tap {name} must be {run.taps[name].shape}, got {tap.shape}")
         arriving: list[Array] = []
         views = self._by_layer(out)
         for i in reversed(range(len(self.layers))):

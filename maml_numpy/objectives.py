@@ -43,10 +43,13 @@ class Record(NamedTuple):
 
 
 class Supervised:
-    """The loss of a network's predictions on labelled examples."""
+    """The loss, by a criterion such as mean squared error, of a network's predictions on labelled examples.
 
-    def __init__(self, network: Network, loss: Loss):
-        self.network, self.layout, self._loss = network, network.layout, loss
+    `loss`, `gradient` and `second_order` trust their arguments; `check` is the door.
+    """
+
+    def __init__(self, network: Network, criterion: Loss):
+        self.network, self.layout, self.criterion = network, network.layout, criterion
 
     def check(self, theta: Array, batch: Batch, name: str) -> None:
         """Raise ValueError unless theta is of the network's layout and the batch labelled and of its widths."""
@@ -56,13 +59,13 @@ class Supervised:
     def loss(self, theta: Array, batch: Batch) -> Array:
         """theta (P,) or (T, P) -> losses (T,)."""
         y, _ = self.network.forward(theta, batch.x)
-        return self._loss.forward(y, batch.y)[0]
+        return self.criterion.forward(y, batch.y)[0]
 
     def gradient(self, theta: Array, batch: Batch, dloss: Array, dtheta: Array) -> tuple[Array, Record]:
         """dloss (T,); writes dtheta, (P,) or (T, P); returns the losses (T,) and the record."""
         y, run = self.network.forward(theta, batch.x)
-        losses, cache = self._loss.forward(y, batch.y)  # (objectives.1)
-        dy = self._loss.backward(cache, dloss)
+        losses, cache = self.criterion.forward(y, batch.y)  # (objectives.1)
+        dy = self.criterion.backward(cache, dloss)
         _, deltas = self.network.backward(run, dy, dtheta)  # (objectives.2)
         return losses, Record(run, deltas, cache, dloss)
 
@@ -74,5 +77,5 @@ class Supervised:
         """
         run, deltas, cache, dloss = record
         dy_bar, _, left = self.network.up(run, deltas, dtheta_bar, theta_bar)  # (objectives.3)
-        y_bar = self._loss.double_backward(cache, dloss, dy_bar)  # (objectives.4)
+        y_bar = self.criterion.double_backward(cache, dloss, dy_bar)  # (objectives.4)
         self.network.down(run, y_bar, left, theta_bar)  # (objectives.5)

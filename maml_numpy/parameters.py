@@ -35,9 +35,6 @@ class Layout:
             raise ValueError("a layout needs at least one parameter, got none")
         self.size = offset
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Layout) and list(self.shapes.items()) == list(other.shapes.items())
-
     def __repr__(self) -> str:
         return ", ".join(f"{name} {shape}" for name, shape in self.shapes.items())
 
@@ -52,19 +49,22 @@ class Layout:
         return self.grouped_views(theta, [self.places])[0]
 
     def grouped_views(self, theta: Array, groups: Sequence[Places]) -> list[Views]:
-        """`views` sorted into groups: one dictionary per group of places, under that group's own names."""
+        """`views` sorted into groups: one dictionary per group of places, under that group's own names.
+
+        A network hands each layer its blocks this way: a block, such as [W; b], is a place that spans several pieces.
+        """
         self.check(theta)
         lead = theta.shape[:-1]
         return [{name: theta[..., place].reshape(lead + shape) for name, (place, shape) in group.items()}
                 for group in groups]
 
-    def check(self, theta: Array, name: str = "theta") -> None:
+    def check(self, theta: Array) -> None:
         """Raise ValueError unless theta is a vector of this layout, (P,) or (T, P), that views can share."""
         if theta.ndim not in (1, 2) or theta.shape[-1] != self.size:
-            raise ValueError(f"{name} must have shape (P,) or (T, P) with P = {self.size} for this layout ({self}), "
-                             f"got {theta.shape}")
+            raise ValueError(f"a parameter vector must have shape (P,) or (T, P) with P = {self.size} for this layout "
+                             f"({self}), got {theta.shape}")
         if theta.strides[-1] != theta.itemsize:
-            raise ValueError(f"{name} must be contiguous along its last axis, got strides {theta.strides}")
+            raise ValueError(f"a parameter vector must be contiguous along its last axis, got strides {theta.strides}")
 
     def name_of(self, index: int) -> str:
         """Return the name of the piece that entry `index` of the vector, 0 <= index < P, belongs to."""

@@ -85,5 +85,15 @@ def test_numbers_that_make_no_sense_are_refused(parameters, words):
 def test_query_of_other_tasks_is_refused(algorithm):
     with pytest.raises(ValueError, match="tasks"):
         algorithm.meta_gradient(THETA, SUPPORT, Batch(QUERY.x[:1], QUERY.y[:1]))
+    with pytest.raises(ValueError, match="at least one task"):
+        algorithm.meta_gradient(THETA, SUPPORT, Batch(QUERY.x[:, :0], QUERY.y[:, :0]))
+    with pytest.raises(ValueError, match="at least one task"):
+        algorithm.meta_gradient(THETA, *(Batch(b.x[:0], b.y[:0]) for b in (SUPPORT, QUERY)))
+    with pytest.raises(ValueError, match=r"one vector for all tasks, \(P,\)"):
+        algorithm.meta_gradient(np.stack([THETA] * subjects.T), SUPPORT, QUERY)
+    with pytest.raises(ValueError, match="float"):
+        algorithm.meta_gradient(THETA.astype(int), *(Batch(*(p.astype(int) for p in b)) for b in (SUPPORT, QUERY)))
+    with pytest.raises(TypeError, match="list"):
+        algorithm.meta_gradient(THETA, Batch(SUPPORT.x.tolist(), SUPPORT.y), QUERY)
     with pytest.raises(ValueError, match="query x"):
         algorithm.meta_gradient(THETA, SUPPORT, Batch(QUERY.x[0], QUERY.y[0]))

@@ -28,7 +28,7 @@ def test_algorithms_have_the_configured_numbers():
         assert (algorithm.alpha, algorithm.K, algorithm.second_order) == (0.02, 2, method == "maml")
         assert algorithm.layout.shapes["dense2.W"] == (6, 6) and len(algorithm.layout.shapes) == 6
     assert isinstance(sinusoid.algorithm(CONFIG, "joint"), JointTraining)
-    assert isinstance(CONFIG.objective()._loss, MSE)
+    assert isinstance(CONFIG.objective().criterion, MSE)
     with pytest.raises(ValueError, match="unknown method 'reptile'"):
         sinusoid.algorithm(CONFIG, "reptile")
 

@@ -9,6 +9,7 @@ import subjects
 from maml_numpy import inner
 from maml_numpy.algorithms import MAML
 from maml_numpy.batch import Batch
+from maml_numpy.parameters import per_task
 
 OBJECTIVE = subjects.MODELS["tanh MSE"]()
 THETA, SUPPORT, QUERY = subjects.problem(OBJECTIVE, np.random.default_rng(5))
@@ -125,6 +126,35 @@ def test_theta_is_left_as_it_was():
 def test_batches_that_do_not_fit_are_refused(batch, words):
     with pytest.raises(ValueError, match=words):
         inner.adapt(OBJECTIVE, THETA, [batch], 0.1)
+
+
+@pytest.mark.parametrize("alpha", [np.ones((2, 1)), np.ones(1), np.ones(THETA.size, "f")])
+def test_rates_that_do_not_fit_are_refused(alpha):
+    with pytest.raises(ValueError, match="alpha must be a number or"):
+        inner.adapt(OBJECTIVE, THETA, [SUPPORT], alpha)
+
+
+def test_precision_stays_what_it_was():
+    support = Batch(*(part.astype("f") for part in SUPPORT))
+    theta, steps = inner.adapt(OBJECTIVE, THETA.astype("f"), [support] * 2, np.float64(0.1))
+    assert theta.dtype == np.float32
+    assert inner.backward(OBJECTIVE, steps, np.ones_like(theta), np.float64(0.1)).dtype == np.float32
+
+
+@pytest.mark.parametrize("theta_bar", [np.ones(THETA.size), np.ones((1, THETA.size)), np.ones((7, 3)),
+                                       np.ones((subjects.T, THETA.size), "f")])
+@pytest.mark.parametrize("second_order", [True, False])
+def test_cotangents_that_do_not_fit_are_refused(theta_bar, second_order):
+    _, steps = inner.adapt(OBJECTIVE, THETA, [SUPPORT] * 2, 0.1)
+    with pytest.raises(ValueError, match="theta_bar must be"):
+        inner.backward(OBJECTIVE, steps, theta_bar, 0.1, second_order)
+
+
+def test_a_cotangent_that_all_tasks_share_needs_no_memory_of_its_own():
+    _, steps = inner.adapt(OBJECTIVE, THETA, [SUPPORT] * 2, 0.1)
+    c = np.random.default_rng(0).standard_normal(THETA.size)
+    wanted = inner.backward(OBJECTIVE, steps, np.stack([c] * subjects.T), 0.1)
+    assert (inner.backward(OBJECTIVE, steps, per_task(c, subjects.T), 0.1) == wanted).all()
 
 
 def test_theta_that_does_not_fit_is_refused():

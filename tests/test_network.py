@@ -45,6 +45,27 @@ def test_chains_that_make_no_sense_are_refused(make, words):
         make()
 
 
+@pytest.mark.parametrize("taps, words", [
+    ({"tanh9": np.ones((2, 3, 4))}, "'tanh9' is no tap"), ({"dense1": np.ones((2, 3, 4))}, "'dense1' is no tap"),
+    ({"tanh1": np.ones((3, 1))}, r"must be \(2, 3, 4\), got \(3, 1\)"),
+])
+def test_what_arrives_at_a_tap_that_is_none_is_an_error_not_a_zero(taps, words):
+    net = mlp([1, 4, 1], Tanh, taps=("tanh1",))
+    theta = net.initialise(np.random.default_rng(0), he_normal, np.float64)
+    y, run = net.forward(theta, np.ones((2, 3, 1)))
+    with pytest.raises(ValueError, match=words):
+        net.backward(run, y, np.empty_like(theta), taps)
+    with pytest.raises(ValueError, match=words):
+        net.down(run, y, [None] * 3, np.empty_like(theta), taps)
+
+
+def test_blocks_must_cover_the_pieces():
+    layer = Dense(1, 2)
+    layer.blocks = {"Wb": (1, 2)}
+    with pytest.raises(ValueError, match="dense1 has blocks"):
+        Network(1, [layer])
+
+
 def test_theta_of_another_layout_is_refused():
     with pytest.raises(ValueError, match="P = 7"):
         mlp([1, 2, 1], ReLU).forward(np.zeros(8), np.ones((1, 1, 1)))

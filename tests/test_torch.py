@@ -33,7 +33,7 @@ def case(seed, activation, loss):
 def torch_gradient(objective, theta, support, query, K, alpha, create_graph):
     """dJ/dtheta by torch.autograd, one task after another; K = 0 is joint training on both batches."""
     activation = torch.tanh if any(isinstance(layer, Tanh) for layer in objective.network.layers) else torch.relu
-    loss = torch.nn.functional.mse_loss if isinstance(objective._loss, MSE) else torch.nn.functional.l1_loss
+    loss = torch.nn.functional.mse_loss if isinstance(objective.criterion, MSE) else torch.nn.functional.l1_loss
     start = [torch.tensor(view, requires_grad=True) for view in objective.layout.views(theta).values()]
 
     def network(p, x):

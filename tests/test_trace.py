@@ -32,7 +32,7 @@ def trace():
         for name, view in OBJECTIVE.layout.views(vector).items():
             found[form.format(name.replace("dense", "").replace(".", ""))] = view.ravel()
 
-    net, loss = OBJECTIVE.network, OBJECTIVE._loss
+    net, loss = OBJECTIVE.network, OBJECTIVE.criterion
     # 1 the inner step
     theta_1, steps = inner.adapt(OBJECTIVE, THETA, [SUPPORT], ALPHA, keep_caches=True)
     record = steps[0].record

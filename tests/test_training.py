@@ -74,6 +74,8 @@ def test_evaluation_uses_the_adaptation_of_training():
         assert np.allclose(losses[k], OBJECTIVE.loss(theta, QUERY), rtol=1e-13)
     with pytest.raises(ValueError, match="query x must be"):
         losses_by_step(OBJECTIVE, THETA, SUPPORT, Batch(QUERY.x[0], QUERY.y[0]), 0.1, 0)
+    with pytest.raises(ValueError, match="support y of task 1 is not finite"):
+        losses_by_step(OBJECTIVE, THETA, spoiled(SUPPORT, "y", 1), QUERY, 0.1, 1)
     with pytest.raises(ValueError, match="K"):
         losses_by_step(OBJECTIVE, THETA, SUPPORT, QUERY, 0.1, -1)
     assert (losses_by_step(OBJECTIVE, THETA, SUPPORT, QUERY, 0.0, 2) == losses[0]).all()
@@ -92,3 +94,4 @@ def test_summary_counts_the_tasks_that_diverged(recwarn):
     assert summary.median[:2] == pytest.approx([2.0, 3.0])
     assert summary.ci[0] == pytest.approx(1.96 * np.std([1, 2, 6]) / 3 ** 0.5)
     assert summary.diverged.tolist() == [0, 1, 2] and not recwarn.list
+    assert summarise(np.array([[np.inf, np.nan, 1.0]] * 2)).diverged.tolist() == [2, 2]

@@ -14,6 +14,12 @@ class MetaGradient(NamedTuple):
     theta_bar: Array
 
 
+def check_shared(theta: Array) -> None:
+    """Raise ValueError unless theta is one vector for all tasks, (P,)."""
+    if theta.ndim != 1:
+        raise ValueError(f"theta must be one vector for all tasks, (P,), got {theta.shape}")
+
+
 class Algorithm(Protocol):
     """One outer gradient from one meta-batch. layout: of theta."""
 

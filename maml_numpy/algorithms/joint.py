@@ -6,7 +6,7 @@ from ..backend import Array, array_module
 from ..batch import Batch
 from ..objectives import Supervised
 from ..parameters import Layout
-from .algorithm import MetaGradient
+from .algorithm import MetaGradient, check_shared
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,10 @@ class JointTraining:
     def meta_gradient(self, theta: Array, support: Batch, query: Batch) -> MetaGradient:
         """Return the losses at theta itself, (T,), and the gradient of their mean J, (P,).
 
-        Raises ValueError when support or query do not fit the objective or differ in their tasks.
+        Raises ValueError for a theta per task and when support or query do not fit the objective or differ in their
+        tasks.
         """
+        check_shared(theta)
         self.objective.check(theta, support, "support")
         self.objective.check(theta, query, "query")
         if len(support.x) != len(query.x):

@@ -7,7 +7,7 @@ from ..backend import Array, array_module, keep_floats
 from ..inner import adapt, backward
 from ..objectives import Objective
 from ..parameters import Layout
-from .algorithm import MetaGradient
+from .algorithm import MetaGradient, check_shared
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,10 @@ class MAML:
     def meta_gradient(self, theta: Array, support: Any, query: Any) -> MetaGradient:
         """Return the query losses after adaptation, (T,), and the gradient of their mean J at theta (P,).
 
-        Raises ValueError when support or query do not fit the objective or differ in their tasks.
+        Raises ValueError for a theta per task and when support or query do not fit the objective or differ in their
+        tasks.
         """
+        check_shared(theta)
         keep_caches = self.keep_caches and self.second_order
         theta_K, steps = adapt(self.objective, theta, [support] * self.K, self.alpha, keep_caches)
         self.objective.check(theta_K, query, "query")

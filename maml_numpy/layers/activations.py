@@ -31,7 +31,10 @@ class _Activation:
 
 
 class ReLU(_Activation):
-    """y = max(x, 0), decided on the real part so that complex inputs pass; the slope at 0 is 0."""
+    """y = max(x, 0), decided on the real part so that complex inputs pass; the slope at 0 is 0.
+
+    Computed as a product with a mask, so NaN stays NaN, and -inf becomes it.
+    """
 
     zeros = frozenset({"x_bar"})
 

@@ -13,6 +13,7 @@ class Layer(Protocol):
     shapes: parameter name -> shape, in the order they lie in the flat vector.
     blocks: how the layer wants them handed over, name -> shape, in the same order; a block may join pieces that lie
     side by side.
+    D, M: features in and out, of a layer that changes the width; a layer without them takes and keeps any.
     zeros: the results that are zero by structure, such as {"b_bar"}; the gradient checks hold the rule to it.
 
     Activations are (T, N, width): tasks, examples, features. A block is (*shape) when the tasks share it and
