@@ -1,5 +1,6 @@
 """Figures, drawn without a screen. matplotlib is imported here, and only when a figure is asked for."""
 
+from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Sequence
 
@@ -35,7 +36,7 @@ def adaptation_panels(panels: Sequence[Panel], suptitle: str) -> "Figure":
     styles = [(GREEN, ":"), (ORANGE, "--"), (BLUE, "-.")]
     for ax, panel in zip(axes, panels):
         ax.plot(panel.x, panel.truth, color=BLACK, lw=1.2, label="truth")
-        for (label, y), (color, style) in zip(panel.predictions.items(), styles):
+        for (label, y), (color, style) in zip(panel.predictions.items(), cycle(styles)):
             ax.plot(panel.x, y, color=color, ls=style, lw=2, label=label)
         ax.plot(panel.support_x, panel.support_y, "^", color=PURPLE, ms=8, label="support")
         ax.set(title=panel.title, xlabel="x")

@@ -5,17 +5,18 @@ Both run on the same cores in one process, in turn, block after block; the media
 blocks are printed. Before any timing both must give the same meta-gradient.
 """
 
-import argparse
 import os
 import sys
 from time import perf_counter
 
+from console import Parser, fail, guarded
+
 T, N, H, ALPHA, BETA = 25, 10, 40, 0.01, 1e-3
 
 
-def main(argv=None):
+def run(argv):
     """Measure and print; returns the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = Parser(description=__doc__.splitlines()[0])
     parser.add_argument("--threads", type=int, default=1, help="cores and BLAS threads for both; default 1")
     parser.add_argument("--blocks", type=int, default=31, help="pairs of blocks timed; default 31")
     parser.add_argument("--iterations", type=int, default=100, help="meta-iterations in a block; default 100")
@@ -24,8 +25,7 @@ def main(argv=None):
     for name, value, most in (("threads", args.threads, len(cores)), ("blocks", args.blocks, 10**6),
                               ("iterations", args.iterations, 10**6)):
         if not 1 <= value <= most:
-            print(f"benchmark.py: error: --{name} must be in 1..{most}, got {value}", file=sys.stderr)
-            return 2
+            return fail(f"--{name} must be in 1..{most}, got {value}", 2)
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, cores[:args.threads])
     for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -37,8 +37,7 @@ def main(argv=None):
     gradients = [gradient for gradient, _ in peers.values()]
     for name, gradient in zip(peers, gradients):
         if not np.allclose(gradient, gradients[0], rtol=1e-4, atol=1e-6):
-            print(f"benchmark.py: error: {name} computes another gradient", file=sys.stderr)
-            return 1
+            return fail(f"{name} computes another gradient")
     times = {name: [] for name in peers}
     for _ in range(args.blocks + 1):
         for name, (_, step) in peers.items():
@@ -96,7 +95,7 @@ def jax_jit():
     import jax.numpy as jnp
     import numpy as np
     objective, start, support, query = problem()
-    theta = [{name: jnp.asarray(view) for name, view in objective.layout.views(start).items()}]
+    theta = {name: jnp.asarray(view) for name, view in objective.layout.views(start).items()}
 
     def network(p, x):
         for i in (1, 2):
@@ -123,16 +122,20 @@ def jax_jit():
         return p, m, v, t + 1, value
 
     batch = [jnp.asarray(part) for part in (*support, *query)]
-    zero = jax.tree.map(jnp.zeros_like, theta[0])
-    state = [(theta[0], zero, zero, 1.0)]
+    zero = jax.tree.map(jnp.zeros_like, theta)
+    state = [theta, zero, zero, 1.0]
 
     def iterate():
-        *state[0], value = step(*state[0], *batch)
+        *state[:], value = step(*state, *batch)
         value.block_until_ready()
 
-    gradient = jax.jit(jax.grad(J))(theta[0], *batch)
-    state = [list(state[0])]
+    gradient = jax.jit(jax.grad(J))(theta, *batch)
     return np.concatenate([np.ravel(gradient[name]) for name in objective.layout.shapes]), iterate
+
+
+def main(argv=None):
+    """Run, turning a user's mistake into one line and an exit code."""
+    return guarded(run, argv)
 
 
 if __name__ == "__main__":

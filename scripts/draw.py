@@ -2,9 +2,9 @@
 """Draw the figures of derivations/: `python scripts/draw.py [name …]`; with no name, all of them."""
 
 import sys
-from pathlib import Path
 
 import numpy as np
+from console import ROOT, Parser, fail, guarded
 from matplotlib import rc_context
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
@@ -14,7 +14,7 @@ from maml_numpy.layers import ReLU, Tanh
 from maml_numpy.losses import L1, MSE
 from maml_numpy.plots import BLACK, BLUE, GREEN, ORANGE, PURPLE, RED
 
-FOLDER = Path(__file__).resolve().parent.parent / "derivations" / "figures"
+FOLDER = ROOT / "derivations" / "figures"
 STYLE = {"mathtext.fontset": "cm", "font.family": "DejaVu Sans", "font.size": 10, "axes.titlesize": 11,
          "figure.constrained_layout.w_pad": 0.12, "figure.constrained_layout.h_pad": 0.08}
 WIDTH = 85  # of every drawing, in tenths of an inch, which are the units of its coordinates
@@ -376,19 +376,26 @@ def maml():
 FIGURES = {draw.__name__: draw for draw in (backward_is_a_function, dense, activations, losses, sweeps, inner, maml)}
 
 
-def main(argv):
+def run(argv):
     """Draw what the command line names; returns the exit code."""
-    unknown = [name for name in argv if name not in FIGURES]
+    parser = Parser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"what to draw, by default all: {', '.join(FIGURES)}")
+    names = parser.parse_args(argv).names
+    unknown = [name for name in names if name not in FIGURES]
     if unknown:
-        print(f"draw.py: error: no figure is named {unknown[0]!r}; choose from {', '.join(FIGURES)}", file=sys.stderr)
-        return 2
+        return fail(f"no figure is named {unknown[0]!r}; choose from {', '.join(FIGURES)}", 2)
     FOLDER.mkdir(parents=True, exist_ok=True)
-    for name in argv or FIGURES:
+    for name in names or FIGURES:
         with rc_context(STYLE):
             FIGURES[name]().savefig(FOLDER / f"{name}.png", dpi=125, metadata={"Software": None})
         print(f"saved {FOLDER / name}.png")
     return 0
 
 
+def main(argv=None):
+    """Run, turning a user's mistake into one line and an exit code."""
+    return guarded(run, argv)
+
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

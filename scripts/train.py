@@ -9,20 +9,9 @@ from contextlib import closing
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 
+from console import Parser, guarded
+
 from maml_numpy import checkpoint, experiments, plots, runs
-from maml_numpy.training import NonFinite
-
-
-class Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line."""
-
-    def error(self, message):
-        sys.exit(_fail(message, 2))
-
-
-def _fail(message, code=1):
-    print(f"train.py: error: {message}", file=sys.stderr)
-    return code
 
 
 def parse(argv):
@@ -30,7 +19,7 @@ def parse(argv):
     named_first = argv and not argv[0].startswith("-")
     name, argv = (argv[0], argv[1:]) if named_first else (experiments.NAMES[0], argv)
     experiment = experiments.find(name)
-    parser = Parser(usage="%(prog)s [experiment] [options]", allow_abbrev=False,
+    parser = Parser(usage="%(prog)s [experiment] [options]",
                     description=f"{experiment.__doc__} Experiments: {', '.join(experiments.NAMES)}.")
     parser.add_argument("--method", choices=experiment.METHODS,
                         help=f"how; with none named: {', '.join(experiment.DEFAULT_METHODS)}")
@@ -136,12 +125,7 @@ def run(argv):
 
 def main(argv=None):
     """Run, turning a user's mistake into one line and an exit code."""
-    try:
-        return run(sys.argv[1:] if argv is None else argv)
-    except (ValueError, NonFinite, OSError) as error:
-        return _fail(error)
-    except KeyboardInterrupt:
-        return _fail("stopped; the same command with --resume goes on from the last checkpoint", 130)
+    return guarded(run, argv, "stopped; the same command with --resume goes on from the last checkpoint")
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@
 
 import argparse
 import ast
+import importlib.util
 import os
 import random
 import shutil
@@ -86,6 +87,11 @@ def main():
     parser.add_argument("--count", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
+    if args.count < 1:
+        parser.error(f"--count must be at least 1, got {args.count}")
+    if importlib.util.find_spec("pytest") is None:
+        parser.error('needs pytest: python -m pip install -e ".[test]"')
+    print("the tests as they are, first", flush=True)
     places = []
     for path in FILES:
         source = (ROOT / "maml_numpy" / path).read_text()

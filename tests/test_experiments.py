@@ -15,6 +15,15 @@ CONFIG = sinusoid.Config(iterations=7, T=3, N=4, K=2, alpha=0.02, beta=0.005, H=
                          phase=(0.5, 0.7), x=(-2.0, 3.0))
 
 
+def test_every_experiment_offers_what_the_command_line_asks_for():
+    for name in experiments.NAMES:
+        module = experiments.find(name)
+        for offered in ("Config", "METHODS", "DEFAULT_METHODS", "RANDOM", "start", "recipe", "evaluate", "table",
+                        "figure"):
+            assert hasattr(module, offered)
+        assert module.Config().objective().layout.size > 0
+
+
 def test_find():
     assert experiments.find("sinusoid") is sinusoid
     with pytest.raises(ValueError, match="unknown experiment 'cosine'; choose from sinusoid"):
@@ -70,12 +79,14 @@ def test_evaluation_reports_the_steps_it_names_on_tasks_never_trained_on():
     assert not np.isclose(training.phase, CONFIG.tasks().sample(np.random.default_rng([2017, 0]), 600).phase).any()
 
 
-def test_numbers_that_are_not_finite_are_none_in_the_results_and_words_in_the_table():
+def test_numbers_that_are_not_finite_are_none_in_the_results_and_words_in_the_table(recwarn):
     config = sinusoid.Config(alpha=50.0, sigma=0.5)
     results = sinusoid.evaluate(config, {"maml": sinusoid.start(config, 0)})
     row = results["methods"]["maml"]["N=5"]
     assert row["mean"][-1] is None and row["diverged"][-1] > 500
     assert "not finite" in sinusoid.table(results)
+    sinusoid.figure(config, {"maml": sinusoid.start(config, 0)})
+    assert not recwarn.list
 
 
 def test_figure_shows_the_median_task_before_and_after():

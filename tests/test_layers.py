@@ -38,6 +38,8 @@ def test_products_see_a_shared_matrix_behind_a_broadcast_one():
     x, W = RNG.standard_normal((T, N, D)), RNG.standard_normal((D, M))
     broadcast = np.broadcast_to(W, (T, D, M))
     assert (products.times(x, broadcast) == products.times(x, W)).all()
+    assert products._shared(broadcast).shape == products._shared(W[None]).shape == (D, M)
+    assert products._shared(np.stack([W] * T)) is None
 
 
 def test_shared_gradient_is_the_sum_of_the_tasks():

@@ -16,7 +16,7 @@ from maml_numpy.objectives import Supervised
 
 NOTE = Path(__file__).parents[1] / "derivations" / "11_trace.md"
 ALPHA = 0.1
-OBJECTIVE = Supervised(mlp([1, 2, 1], ReLU), MSE())
+OBJECTIVE = Supervised(mlp([1, 2, 1], ReLU, taps=("dense1",)), MSE())
 THETA = np.array([1.0, -1.0, 0.0, 2.0, 2.0, -1.0, 0.0])  # dense1.W, dense1.b, dense2.W, dense2.b
 SUPPORT, QUERY = (Batch(np.full((1, 1, 1), x), np.full((1, 1, 1), y)) for x, y in ((1.0, 0.5), (1.5, 0.475)))
 
@@ -54,15 +54,13 @@ def trace():
     dtheta_bar = -ALPHA * theta_1_bar
     pieces(dtheta_bar[0], "dtheta_0_bar {}")
     theta_bar = np.empty_like(THETA)
-    dy_bar, _, left = net.up(run, record.deltas, dtheta_bar, theta_bar)
-    first_layer = [net._by_layer(vector)[0] for vector in (dtheta_bar[0], np.empty_like(THETA))]
-    delta1_bar, _ = net.layers[0].double_backward(run.params[0], run.caches[0], record.deltas[0], None, *first_layer)
-    note(delta1_bar=delta1_bar, delta3_bar=dy_bar, x_bar_left_by_dense2=left[2])
+    dy_bar, dtaps_bar, left = net.up(run, record.deltas, dtheta_bar, theta_bar)
+    note(delta1_bar=dtaps_bar["dense1"], delta3_bar=dy_bar, x_bar_left_by_dense2=left[2])
     pieces(theta_bar, "up {}")
     y_bar = loss.double_backward(record.loss_cache, np.ones(1), dy_bar)
     note(y_bar=y_bar)
-    share = np.empty_like(THETA)
-    net._down(run, y_bar, share, {}, left)
+    share = np.zeros_like(THETA)
+    net.down(run, y_bar, left, share)
     pieces(share, "down {}")
     full, first = (MAML(OBJECTIVE, ALPHA, 1, second_order).meta_gradient(THETA, SUPPORT, QUERY).theta_bar
                    for second_order in (True, False))

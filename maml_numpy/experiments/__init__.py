@@ -9,8 +9,8 @@ NAMES = ("sinusoid",)
 def find(name: str) -> ModuleType:
     """Return the experiment's module. Raises ValueError, listing the experiments, for an unknown name.
 
-    A module offers Config (a dataclass whose fields become flags), METHODS, DEFAULT_METHODS, start, recipe, evaluate,
-    table and figure.
+    A module offers Config (a dataclass whose fields become flags; its objective()), METHODS, DEFAULT_METHODS, RANDOM
+    (the name of the untrained start), start, recipe, evaluate, table and figure.
     """
     if name not in NAMES:
         raise ValueError(f"unknown experiment {name!r}; choose from {', '.join(NAMES)}")

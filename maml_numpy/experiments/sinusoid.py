@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from math import pi
-from typing import TYPE_CHECKING, Any, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Mapping
 
 import numpy as np
 
@@ -31,6 +31,7 @@ TITLES = {"maml": "MAML", "fomaml": "FO-MAML", "joint": "joint training", RANDOM
 
 TEST_TASKS, TEST_GRID, TEST_SEED = 600, 100, 2017
 TEST_N, TEST_STEPS = (5, 10), (0, 1, 5, 10)
+FIGURE_STEPS = (0, 1, 10)
 
 
 def _option(default: Any, doc: str) -> Any:
@@ -142,22 +143,23 @@ def _number(value: float | None) -> str:
     return f"{value:.3f}" if value < 1000 else f"{value:.1e}"
 
 
-def figure(config: Config, thetas: Mapping[str, Array], steps: Sequence[int] = (0, 1, 10)) -> "Figure":
-    """One unseen task, a panel per method: truth, ten support examples, predictions after 0, 1 and 10 steps."""
-    objective = config.objective()
-    support, grid = _unseen(config, max(TEST_N))
+def figure(config: Config, thetas: Mapping[str, Array]) -> "Figure":
+    """One unseen task, a panel per method: truth, support examples, predictions after FIGURE_STEPS steps."""
+    objective, N = config.objective(), max(TEST_N)
+    support, grid = _unseen(config, N)
     task = int(np.abs(grid.y).max(axis=(1, 2)).argsort()[TEST_TASKS // 2])  # the median amplitude
     one = Batch(support.x[task:task + 1], support.y[task:task + 1])
     x = grid.x[task:task + 1]
     panels = []
     for name, theta in thetas.items():
         predictions = {}
-        for k in steps:
-            adapted, _ = adapt(objective, theta, [one] * k, config.alpha)
+        for k in FIGURE_STEPS:
+            with np.errstate(over="ignore", invalid="ignore"):
+                adapted, _ = adapt(objective, theta, [one] * k, config.alpha)
             label = "before" if k == 0 else f"after {k} step" + "s" * (k > 1)
             predictions[label] = objective.network.forward(adapted, x)[0].ravel()
         panels.append(Panel(TITLES[name], one.x.ravel(), one.y.ravel(), x.ravel(), grid.y[task].ravel(), predictions))
-    return adaptation_panels(panels, "Adapting to one unseen sine wave from ten examples")
+    return adaptation_panels(panels, f"Adapting to one unseen sine wave from {N} examples")
 
 
 def _unseen(config: Config, N: int) -> tuple[Batch, Batch]:

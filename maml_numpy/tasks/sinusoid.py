@@ -19,7 +19,7 @@ class SinusoidTasks(NamedTuple):
     phase: Array
 
     def __call__(self, x: Array) -> Array:
-        """x (T, N, 1) or (1, N, 1) -> y (T, N, 1), in x's dtype."""
+        """x (T, N, 1) or (1, N, 1), on the host -> y (T, N, 1), in x's dtype."""
         return (self.amplitude * np.sin(x - self.phase)).astype(x.dtype)
 
 
