@@ -50,17 +50,22 @@ def train_in(folder: Path, recipe: Recipe, config: Mapping[str, Any], save_every
     folder.mkdir(parents=True, exist_ok=True)
     layout = recipe.algorithm.layout
     with _only_process(folder):
-        path, rng, start = folder / CHECKPOINT, recipe.rng, None
+        path, rng, saved = folder / CHECKPOINT, recipe.rng, -1
+        start = Progress(0, float("nan"), recipe.theta, recipe.optimizer.start(recipe.theta))
         if path.exists():
             found = checkpoint.load(path)
-            state = found.state_like(recipe.optimizer.start(recipe.theta))
-            start, rng = Progress(found.iteration, float("nan"), found.theta_of(layout), state), found.generator()
-        saved = 0 if start is None else start.iteration
+            start = Progress(found.iteration, float("nan"), found.theta_of(layout), found.state_like(start.state))
+            rng, saved = found.generator(), found.iteration
+
+        def state_after(progress: Progress) -> Checkpoint:
+            return Checkpoint(path, config, repr(layout), progress.iteration, progress.theta,
+                              progress.state._asdict(), rng.bit_generator.state)
+
         (folder / CONFIG).write_text(json.dumps(config, indent=1) + "\n")
-        lines = _lines_until(folder / METRICS, saved)
-        latest, losses, last_save = None, [], monotonic()
-        updates = train(recipe.algorithm, recipe.optimizer, recipe.theta if start is None else start,
-                        lambda: recipe.draw(rng), recipe.iterations)
+        lines = _lines_until(folder / METRICS, start.iteration)
+        latest = state_after(start) if start.iteration == recipe.iterations else None
+        losses, last_save = [], monotonic()
+        updates = train(recipe.algorithm, recipe.optimizer, start, lambda: recipe.draw(rng), recipe.iterations)
         with open(folder / METRICS, "w") as metrics:
             metrics.writelines(lines)
             try:
@@ -71,8 +76,7 @@ def train_in(folder: Path, recipe: Recipe, config: Mapping[str, Any], save_every
                         metrics.write(json.dumps(line) + "\n")
                         metrics.flush()
                         losses.clear()
-                        latest = Checkpoint(path, config, repr(layout), progress.iteration, progress.theta,
-                                            progress.state._asdict(), rng.bit_generator.state)
+                        latest = state_after(progress)
                         if monotonic() - last_save >= save_every:
                             checkpoint.save(latest)
                             saved, last_save = latest.iteration, monotonic()

@@ -45,6 +45,13 @@ def test_a_whole_run(tmp_path):
     assert found.iteration == 730 and found.config == {"a": 1} and found.state["t"] == 730
 
 
+def test_no_iterations_leave_the_start(tmp_path):
+    assert finish(tmp_path, iterations=0) == []
+    found = checkpoint.load(tmp_path / "checkpoint.npz")
+    assert found.iteration == 0 and (found.theta == recipe().theta).all()
+    assert finish(tmp_path, iterations=0) == []
+
+
 @pytest.mark.parametrize("stops", [[1], [99], [100], [101, 350], [730], [250, 250, 729]])
 def test_stopping_and_going_on_equals_never_having_stopped(tmp_path, stops):
     finish(tmp_path / "whole")
