@@ -1,4 +1,4 @@
-"""The contract of DESIGN: shapes, sharing, writing once, both precisions. Derivatives are proved in test_gradcheck."""
+"""The contract of a layer: shapes, sharing, writing once, both precisions. Derivatives are proved in test_gradcheck."""
 
 import numpy as np
 import pytest
