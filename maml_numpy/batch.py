@@ -15,19 +15,18 @@ class Batch(NamedTuple):
 def check_batch(batch: Batch, name: str, D: int, M: int, theta: Array) -> None:
     """Raise ValueError, naming what is wrong, unless `batch` fits a network of D inputs and M outputs at `theta`.
 
-    Raises TypeError for examples that are no arrays.
-
     name: what to call the batch in the message, such as "support".
     theta: (P,) or (T, P); its real dtype is the one data must have, so that precision never changes silently.
+    Raises TypeError for examples that are no arrays.
     """
+    if theta.real.dtype.kind != "f":
+        raise ValueError(f"theta must be float or complex, got {theta.dtype}")
     for part, array, width in (("x", batch.x, D), ("y", batch.y, M)):
-        array_module(array)
+        array_module(array)  # raises for what is no array
         if array.ndim != 3 or array.shape[2] != width:
             raise ValueError(f"{name} {part} must be (T, N, {width}): tasks, examples, features; got {array.shape}")
         if array.shape[0] < 1 or array.shape[1] < 1:
             raise ValueError(f"{name} {part} needs at least one task and one example, got shape {array.shape}")
-        if theta.real.dtype.kind != "f":
-            raise ValueError(f"theta must be float or complex, got {theta.dtype}")
         if array.dtype != theta.real.dtype:
             raise ValueError(f"{name} {part} is {array.dtype}, theta {theta.dtype}: convert one of them")
     if batch.x.shape[:2] != batch.y.shape[:2]:

@@ -130,13 +130,13 @@ def verdict(subject: str, tensor: str, method: str, value: Array, reference: Arr
     return Row(subject, tensor, method, error, tolerance, value.size, skipped, not reason, reason)
 
 
-def v_curve(claim: DirectionClaim, steps: Array) -> Array:
-    """Relative error of the central difference at every step h: falls with h^2 until rounding, epsilon / h, takes over.
+def v_curve(claim: DirectionClaim, steps: Array, slope: Callable[[Curve, float], Array] = difference_slope) -> Array:
+    """Relative error of a slope at every step h: falls with h^2 until rounding, epsilon / h for differences, rules.
 
-    steps: (S,), positive. Returns (S,).
+    steps: (S,), positive. slope: one of the two above. Returns (S,).
     """
     scale = np.abs(claim.value).max()
-    return np.array([np.abs(difference_slope(claim.curve, h) - claim.value).max() / scale for h in steps])
+    return np.array([np.abs(slope(claim.curve, h) - claim.value).max() / scale for h in steps])
 
 
 def fourfold(claim: DirectionClaim, h: float = 1e-3) -> Row:

@@ -18,6 +18,11 @@ class Optimizer(Protocol):
         """Return the new theta and state; what was passed in is left as it was."""
 
 
+def _check_beta(beta: float) -> None:
+    if not beta >= 0:
+        raise ValueError(f"beta must be at least 0, got {beta}")
+
+
 class SGDState(NamedTuple):
     """SGD remembers nothing."""
 
@@ -30,8 +35,7 @@ class SGD:
 
     def __post_init__(self) -> None:
         keep_floats(self, "beta")
-        if not self.beta >= 0:
-            raise ValueError(f"beta must be at least 0, got {self.beta}")
+        _check_beta(self.beta)
 
     def start(self, theta: Array) -> SGDState:
         """Nothing."""
@@ -65,8 +69,7 @@ class Adam:
 
     def __post_init__(self) -> None:
         keep_floats(self, "beta", "rho1", "rho2", "eps")
-        if not self.beta >= 0:
-            raise ValueError(f"beta must be at least 0, got {self.beta}")
+        _check_beta(self.beta)
         for name in ("rho1", "rho2"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} must be in [0, 1), got {getattr(self, name)}")

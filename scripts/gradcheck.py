@@ -17,16 +17,16 @@ PLOT_STEPS = np.logspace(-1, -13, 49)
 def run(argv):
     """Judge, print the table and a summary; returns the exit code."""
     names = [name for name, _ in subjects.subjects()]
+    groups = ", ".join(dict.fromkeys(name.split(",")[0] for name in names))
     picture = ROOT / "derivations" / "figures" / "v_curve.png"
     parser = Parser(description=__doc__)
-    parser.add_argument("--only", metavar="NAME", default="", help="judge only subjects whose name begins with NAME: "
-                        + ", ".join(dict.fromkeys(name.split(",")[0] for name in names)))
+    parser.add_argument("--only", metavar="NAME", default="",
+                        help=f"judge only subjects whose name begins with NAME: {groups}")
     parser.add_argument("--plot", type=Path, nargs="?", const=picture, metavar="FILE",
                         help="also draw error against step size into FILE, by default the figure of the notes")
     args = parser.parse_args(argv)
     if not any(name.lower().startswith(args.only.lower()) for name in names):
-        return fail(f"no subject's name begins with {args.only!r}; there are: "
-                    + ", ".join(dict.fromkeys(name.split(",")[0] for name in names)), 2)
+        return fail(f"no subject's name begins with {args.only!r}; there are: {groups}", 2)
     width = max(map(len, names))
     print(f"{'subject':<{width}}  {'tensor':<18} {'method':<13} {'rel. error':>10} {'allowed':>8} {'entries':>7} "
           f"{'skipped':>7}  verdict")
@@ -57,8 +57,8 @@ def v_figure():
 
     value = algorithm.meta_gradient(theta, support, query).theta_bar @ v
     claim = gradcheck.DirectionClaim("maml", "<theta_bar, v>", value, J)
-    complex_errors = np.array([abs(gradcheck.complex_slope(J, h) - value) / abs(value) for h in PLOT_STEPS])
-    return plots.v_curve(PLOT_STEPS, gradcheck.v_curve(claim, PLOT_STEPS), complex_errors)
+    return plots.v_curve(PLOT_STEPS, *(gradcheck.v_curve(claim, PLOT_STEPS, slope)
+                                       for slope in (gradcheck.difference_slope, gradcheck.complex_slope)))
 
 
 def main(argv=None):

@@ -39,25 +39,32 @@ def parse(argv):
                              metavar=("LOW", "HIGH") if pair else type(option.default).__name__.upper(),
                              help=f"{option.metadata['doc']}; default {option.default}")
     args = vars(parser.parse_args(argv))
-    named = {option.name: args.pop(option.name) for option in fields(experiment.Config) if option.name in args}
-    named = {key: tuple(value) if isinstance(value, list) else value for key, value in named.items()}
+    named = pairs({option.name: args.pop(option.name) for option in fields(experiment.Config) if option.name in args})
     for flag in ("seed", "save_every"):
         if not args[flag] >= 0:
             raise ValueError(f"--{flag} must be at least 0, got {args[flag]}")
     return experiment, argparse.Namespace(experiment=name, **args), named
 
 
-def agree(experiment, present, named, test):
+def pairs(values):
+    """The same values with lists as tuples, as a configuration has them; the command line and JSON know only lists."""
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+
+
+def agree(experiment, present, named, args):
     """The one configuration of this command line.
 
     Where there are weights already, a test takes what the command line leaves open from them, and training, which
     would replace them, must be of their very configuration. Raises ValueError naming the file and what differs.
     """
-    asked = None if test and present else experiment.Config(**named)
-    for found in present:
+    asked = None if args.test and present else experiment.Config(**named)
+    for method, found in present.items():
+        stored = pairs(found.config)
+        theirs = stored.pop("method", None), stored.pop("seed", None)
+        if theirs != (method, args.seed):
+            raise ValueError(f"{found.path} is a run of method {theirs[0]}, seed {theirs[1]}: it does not belong there")
         try:
-            config = experiment.Config(**{key: tuple(value) if isinstance(value, list) else value
-                                          for key, value in found.config.items() if key not in ("seed", "method")})
+            config = experiment.Config(**stored)
         except TypeError as error:
             raise ValueError(f"{found.path}: its configuration is of another version ({error})") from error
         asked = asked or replace(config, **named)
@@ -95,7 +102,7 @@ def run(argv):
     folders = {method: home / f"{method}-seed{args.seed}" for method in methods}
     present = {method: checkpoint.load(folder / runs.CHECKPOINT) for method, folder in folders.items()
                if (folder / runs.CHECKPOINT).exists()}
-    config = agree(experiment, present.values(), named, args.test)
+    config = agree(experiment, present, named, args)
     thetas = {}
     for method, folder in folders.items():
         done = present[method].iteration if method in present else 0

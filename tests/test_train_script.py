@@ -1,6 +1,7 @@
 """The command line from end to end, on a small budget, and every mistake in one line."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -100,6 +101,15 @@ def test_weights_of_other_numbers_are_neither_overwritten_nor_mixed_up(tmp_path,
     assert run(capsys, "--method", "joint", "--iterations", 5, "--out", tmp_path)[0] == 0
     code, _, errors = run(capsys, "--test", "--out", tmp_path)
     assert code == 1 and len(errors) == 1
+
+
+def test_a_run_in_another_runs_folder_is_refused(tmp_path, capsys):
+    assert run(capsys, "--method", "maml", "--iterations", 4, "--out", tmp_path)[0] == 0
+    for name, argv in (("joint-seed0", ["--method", "joint"]), ("maml-seed1", ["--method", "maml", "--seed", 1])):
+        copy = tmp_path / "sinusoid" / name
+        shutil.copytree(tmp_path / "sinusoid/maml-seed0", copy)
+        code, _, errors = run(capsys, *argv, "--test", "--out", tmp_path)
+        assert code == 1 and len(errors) == 1 and f"{copy / 'checkpoint.npz'} is a run of method maml" in errors[0]
 
 
 def test_damaged_weights_are_named_and_kept(tmp_path, capsys):

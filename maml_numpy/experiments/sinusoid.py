@@ -156,8 +156,8 @@ def figure(config: Config, thetas: Mapping[str, Array]) -> "Figure":
         for k in FIGURE_STEPS:
             with np.errstate(over="ignore", invalid="ignore"):
                 adapted, _ = adapt(objective, theta, [one] * k, config.alpha)
-            label = "before" if k == 0 else f"after {k} step" + "s" * (k > 1)
-            predictions[label] = objective.network.forward(adapted, x)[0].ravel()
+                y, _ = objective.network.forward(adapted, x)
+            predictions["before" if k == 0 else f"after {k} step" + "s" * (k > 1)] = y.ravel()
         panels.append(Panel(TITLES[name], one.x.ravel(), one.y.ravel(), x.ravel(), grid.y[task].ravel(), predictions))
     return adaptation_panels(panels, f"Adapting to one unseen sine wave from {N} examples")
 
