@@ -142,6 +142,12 @@ def start(folder, *argv):
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
 
+def finish(process):
+    """Read what the process says to its end, which must be a good one."""
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+
+
 def stop(process, run_folder, when, number, pause=0.0):
     """Send a signal `pause` seconds after the metrics have grown to `when` lines; returns the exit code and the last
     error line."""
@@ -159,7 +165,7 @@ def stop(process, run_folder, when, number, pause=0.0):
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("undisturbed")
-    assert start(folder).wait(timeout=120) == 0
+    finish(start(folder))
     return folder / "sinusoid" / "maml-seed0"
 
 
@@ -171,7 +177,7 @@ def same_run(a, b):
 def kill_and_resume(folder, undisturbed, moments):
     for when, pause in zip(moments, np.random.default_rng(1).uniform(0, 0.05, len(moments))):
         stop(start(folder, "--resume"), folder / "sinusoid" / "maml-seed0", when, signal.SIGKILL, pause)
-    assert start(folder, "--resume").wait(timeout=120) == 0
+    finish(start(folder, "--resume"))
     same_run(folder / "sinusoid" / "maml-seed0", undisturbed)
 
 
