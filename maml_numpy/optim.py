@@ -1,8 +1,8 @@
-"""Outer updates of the flat vector: SGD and Adam. See derivations/09_optim.md."""
+"""Outer updates of the flat vector: SGD, Adam, a falling rate, a longest gradient. See derivations/09_optim.md."""
 
 from dataclasses import dataclass
-from math import sqrt
-from typing import Any, NamedTuple, Protocol
+from math import cos, pi, sqrt
+from typing import Any, NamedTuple, Protocol, Union
 
 from .backend import Array, array_module, keep_floats
 
@@ -18,32 +18,75 @@ class Optimizer(Protocol):
         """Return the new theta and state; what was passed in is left as it was."""
 
 
-def _check_beta(beta: float) -> None:
-    if not beta >= 0:
+@dataclass(frozen=True)
+class Cosine:
+    """An outer learning rate that stays at beta, then falls to 0 by half a wave of a cosine.
+
+    beta: at least 0. iterations: updates of the whole training. share: of them over which it falls, in [0, 1]; the rate
+    reaches 0 after the last. Raises ValueError for a number outside its range.
+    """
+
+    beta: float
+    iterations: int
+    share: float = 1.0
+
+    def __post_init__(self) -> None:
+        keep_floats(self, "beta", "share")
+        _check_rate(self.beta)
+        if not 0 <= self.share <= 1:
+            raise ValueError(f"share must be in [0, 1], got {self.share}")
+
+    def __call__(self, t: int) -> float:
+        """The rate of update t = 1, 2, …"""
+        begin = self.iterations * (1 - self.share)
+        if t - 1 < begin:
+            return self.beta
+        return self.beta * (1 + cos(pi * min(1.0, (t - 1 - begin) / (self.iterations - begin)))) / 2  # (optim.5)
+
+
+Rate = Union[float, Cosine]
+
+
+def _check_rate(beta: Rate) -> None:
+    if not isinstance(beta, Cosine) and not beta >= 0:
         raise ValueError(f"beta must be at least 0, got {beta}")
 
 
+def _keep_rate(settings: Any) -> None:
+    """Check the field beta, and turn it into a Python float where it is a number."""
+    _check_rate(settings.beta)
+    if not isinstance(settings.beta, Cosine):
+        keep_floats(settings, "beta")
+
+
+def _rate(beta: Rate, t: int) -> float:
+    """The rate of update t = 1, 2, …"""
+    return beta(t) if isinstance(beta, Cosine) else beta
+
+
 class SGDState(NamedTuple):
-    """SGD remembers nothing."""
+    """t: steps taken."""
+
+    t: int
 
 
 @dataclass(frozen=True)
 class SGD:
-    """Plain gradient descent with outer learning rate beta >= 0."""
+    """Plain gradient descent with outer learning rate beta >= 0, a number or a `Cosine`."""
 
-    beta: float
+    beta: Rate
 
     def __post_init__(self) -> None:
-        keep_floats(self, "beta")
-        _check_beta(self.beta)
+        _keep_rate(self)
 
     def start(self, theta: Array) -> SGDState:
-        """Nothing."""
-        return SGDState()
+        """No steps taken."""
+        return SGDState(0)
 
     def step(self, theta: Array, theta_bar: Array, state: SGDState) -> tuple[Array, SGDState]:
         """theta, theta_bar: (P,)."""
-        return theta - self.beta * theta_bar, state  # (optim.1)
+        t = state.t + 1
+        return theta - _rate(self.beta, t) * theta_bar, SGDState(t)  # (optim.1)
 
 
 class AdamState(NamedTuple):
@@ -56,20 +99,20 @@ class AdamState(NamedTuple):
 
 @dataclass(frozen=True)
 class Adam:
-    """Adam (Kingma & Ba 2015, arXiv:1412.6980) with outer learning rate beta >= 0.
+    """Adam (Kingma & Ba 2015, arXiv:1412.6980) with outer learning rate beta >= 0, a number or a `Cosine`.
 
     rho1, rho2: decay of the two running means, in [0, 1). eps: keeps the division finite, above 0.
     Raises ValueError for a number outside its range.
     """
 
-    beta: float
+    beta: Rate
     rho1: float = 0.9
     rho2: float = 0.999
     eps: float = 1e-8
 
     def __post_init__(self) -> None:
-        keep_floats(self, "beta", "rho1", "rho2", "eps")
-        _check_beta(self.beta)
+        _keep_rate(self)
+        keep_floats(self, "rho1", "rho2", "eps")
         for name in ("rho1", "rho2"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} must be in [0, 1), got {getattr(self, name)}")
@@ -86,6 +129,30 @@ class Adam:
         t = state.t + 1
         m = self.rho1 * state.m + (1 - self.rho1) * theta_bar  # (optim.2)
         v = self.rho2 * state.v + (1 - self.rho2) * theta_bar * theta_bar  # (optim.3)
-        scale = self.beta / (1 - self.rho1 ** t)
+        scale = _rate(self.beta, t) / (1 - self.rho1 ** t)
         root = array_module(v).sqrt(v) / sqrt(1 - self.rho2 ** t) + self.eps
         return theta - scale * m / root, AdamState(m, v, t)  # (optim.4)
+
+
+@dataclass(frozen=True)
+class Clipped:
+    """Another optimizer, handed gradients no longer than `longest` > 0: a longer one is scaled down to that length."""
+
+    optimizer: Optimizer
+    longest: float
+
+    def __post_init__(self) -> None:
+        keep_floats(self, "longest")
+        if not self.longest > 0:
+            raise ValueError(f"longest must be positive, got {self.longest}")
+
+    def start(self, theta: Array) -> Any:
+        """The optimizer's own state."""
+        return self.optimizer.start(theta)
+
+    def step(self, theta: Array, theta_bar: Array, state: Any) -> tuple[Array, Any]:
+        """theta, theta_bar: (P,)."""
+        length = float(array_module(theta_bar).linalg.norm(theta_bar))
+        if length > self.longest:
+            theta_bar = theta_bar * (self.longest / length)  # (optim.6)
+        return self.optimizer.step(theta, theta_bar, state)

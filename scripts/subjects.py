@@ -72,6 +72,8 @@ def subjects() -> Iterator[tuple[str, Callable[[], Iterator[Any]]]]:
             for second_order in (True, False):
                 name = f"{'maml' if second_order else 'fomaml'}, {model}, K = {K}"
                 yield name, partial(maml_claims, name, MODELS[model](), K, second_order)
+        name = f"maml, {model}, every step"
+        yield name, partial(maml_claims, name, MODELS[model](), 3, True, True)
         name = f"joint, {model}"
         yield name, partial(joint_claims, name, MODELS[model]())
 
@@ -250,11 +252,12 @@ def inner_claims(subject: str, objective: Supervised, K: int, own: bool) -> Iter
     yield verdict(subject, "theta_bar", "recomputed", recomputed, kept, 0.0)
 
 
-def maml_claims(subject: str, objective: Supervised, K: int, second_order: bool) -> Iterator[Any]:
+def maml_claims(subject: str, objective: Supervised, K: int, second_order: bool, every_step: bool = False
+                ) -> Iterator[Any]:
     """The whole meta-gradient against J; for FO-MAML J is taken of theta_0 minus steps that stay as they were."""
     rng = np.random.default_rng(16)
     theta, support, query = problem(objective, rng)
-    algorithm = MAML(objective, 0.2, K, second_order)
+    algorithm = MAML(objective, 0.2, K, second_order, every_step)
     theta_K, _ = inner.adapt(objective, theta, [support] * K, algorithm.alpha)
     moved = theta_K - theta
 
@@ -264,11 +267,16 @@ def maml_claims(subject: str, objective: Supervised, K: int, second_order: bool)
         return theta + moved, []
 
     def J(theta: Array) -> Array:
-        return objective.loss(adapted(theta)[0], query).mean()
+        theta_K, steps = adapted(theta)
+        return np.mean([objective.loss(v, query).mean() for v in measured(theta_K, steps)])
+
+    def measured(theta_K: Array, steps: list[inner.Step]) -> list[Array]:
+        return [*(step.theta for step in steps[1:] if every_step), theta_K]
 
     def signs(theta: Array) -> Array:
         theta_K, steps = adapted(theta)
-        return np.concatenate([*(record_signs(step.record) for step in steps), model_signs(objective, query, theta_K)])
+        return np.concatenate([*(record_signs(step.record) for step in steps),
+                               *(model_signs(objective, query, v) for v in measured(theta_K, steps))])
 
     theta_bar = algorithm.meta_gradient(theta, support, query).theta_bar
     yield from by_piece(subject, "", objective.layout, theta_bar, theta, J, signs, "_bar")

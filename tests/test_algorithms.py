@@ -52,6 +52,14 @@ def test_losses_are_those_of_the_adapted_parameters_on_the_query():
         assert outcome.theta_bar.shape == THETA.shape
 
 
+def test_with_every_step_j_is_the_mean_over_the_steps():
+    for second_order in (True, False):
+        single = [MAML(OBJECTIVE, 0.1, K, second_order).meta_gradient(THETA, SUPPORT, QUERY) for K in (1, 2, 3)]
+        every = MAML(OBJECTIVE, 0.1, 3, second_order, every_step=True).meta_gradient(THETA, SUPPORT, QUERY)
+        assert np.allclose(every.losses, np.mean([outcome.losses for outcome in single], axis=0), rtol=1e-13)
+        assert np.allclose(every.theta_bar, np.mean([outcome.theta_bar for outcome in single], axis=0), rtol=1e-12)
+
+
 def test_full_and_first_order_differ_where_they_must_and_coincide_where_they_must():
     def gradient(alpha, second_order):
         return MAML(OBJECTIVE, alpha, 2, second_order).meta_gradient(THETA, SUPPORT, QUERY).theta_bar

@@ -16,6 +16,8 @@ class MAML:
 
     objective: inner and outer loss. alpha: inner learning rate, at least 0. K: inner steps, at least 1.
     second_order: False is FO-MAML, which takes the gradient at theta_K for that at theta_0.
+    every_step: True measures the query loss after every inner step, and J is their mean (the multi-step loss of
+    Antoniou et al. 2019, arXiv:1810.09502, with equal weights); False after the last one alone.
     keep_caches: True keeps every step's caches (fast), False recomputes them on the way back (small); FO-MAML needs
     none.
     Raises ValueError for alpha < 0 or K < 1.
@@ -25,6 +27,7 @@ class MAML:
     alpha: float
     K: int = 1
     second_order: bool = True
+    every_step: bool = False
     keep_caches: bool = True
 
     def __post_init__(self) -> None:
@@ -42,16 +45,25 @@ class MAML:
     def meta_gradient(self, theta: Array, support: Any, query: Any) -> MetaGradient:
         """Return the query losses after adaptation, (T,), and the gradient of their mean J at theta (P,).
 
-        Raises ValueError for a theta per task and when support or query do not fit the objective or differ in their
-        tasks.
+        With every_step each task's loss is its mean over the steps. Raises ValueError for a theta per task and when
+        support or query do not fit the objective or differ in their tasks.
         """
         check_shared(theta)
         keep_caches = self.keep_caches and self.second_order
         theta_K, steps = adapt(self.objective, theta, [support] * self.K, self.alpha, keep_caches)
         self.objective.check(theta_K, query, "query")
-        xp = array_module(theta)
-        T = theta_K.shape[0]
-        dloss = xp.full(T, 1.0 / T, theta.real.dtype)  # (maml.1)
-        theta_bar = xp.empty_like(theta_K)
-        losses = self.objective.gradient(theta_K, query, dloss, theta_bar)[0]  # (maml.2)
-        return MetaGradient(losses, backward(self.objective, steps, theta_bar, self.alpha, self.second_order))
+        measured, T = self.K if self.every_step else 1, theta_K.shape[0]
+        dloss = array_module(theta).full(T, 1.0 / (measured * T), theta.real.dtype)  # (maml.1)
+        losses, theta_bar = self._outer(theta_K, query, dloss)
+        while self.every_step and len(steps) > 1:
+            step = steps.pop()
+            carried = backward(self.objective, [step], theta_bar, self.alpha, self.second_order)
+            losses_k, theta_bar = self._outer(step.theta, query, dloss)
+            losses, theta_bar = losses + losses_k, theta_bar + carried  # (maml.4)
+        theta_bar = backward(self.objective, steps, theta_bar, self.alpha, self.second_order)
+        return MetaGradient(losses / measured, theta_bar)
+
+    def _outer(self, theta_k: Array, query: Any, dloss: Array) -> tuple[Array, Array]:
+        """The query losses at theta_k (T, P), (T,), and their weighted gradients, (T, P)."""
+        dquery = array_module(theta_k).empty_like(theta_k)
+        return self.objective.gradient(theta_k, query, dloss, dquery)[0], dquery  # (maml.2)
