@@ -1,13 +1,13 @@
 """A training's state in a file: an npz of plain arrays, written whole or not at all, never a pickle."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any, Mapping, NamedTuple
 
 import numpy as np
 
 from .backend import Array
+from .files import replacing
 from .parameters import Layout
 
 FORMAT = "maml_numpy checkpoint 1"
@@ -72,16 +72,8 @@ def save(checkpoint: Checkpoint) -> None:
                                "rng": json.dumps(checkpoint.rng),
                                **{f"state.{name}": value for name, value in checkpoint.state.items()}}
     entries["names"] = json.dumps(sorted([*entries, "names"]))  # so that a lost entry is noticed
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with open(partial, "wb") as file:
-            np.savez(file, **entries)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with replacing(path) as file:
+        np.savez(file, **entries)
 
 
 def load(path: Path) -> Checkpoint:

@@ -2,9 +2,12 @@
 
 from itertools import cycle
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Sequence
+from typing import TYPE_CHECKING, Any, Mapping, NamedTuple, Optional, Sequence
+
+import numpy as np
 
 from .backend import Array
+from .files import replacing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -13,44 +16,131 @@ if TYPE_CHECKING:
 BLACK, ORANGE, BLUE, GREEN, RED, PURPLE = "#000000", "#E69F00", "#0072B2", "#009E73", "#D55E00", "#CC79A7"
 
 
-class Panel(NamedTuple):
-    """One method's predictions on one task.
+STYLES = ((BLUE, "-"), (RED, "--"), (GREEN, "-."), (ORANGE, ":"), (PURPLE, (0, (5, 1, 1, 1, 1, 1))),
+          (BLACK, (0, (1, 2))))
 
-    title: of the panel. support_x, support_y: (N,). x: (G,) inputs; truth (G,); predictions: label -> (G,), in the
-    order of the adaptation steps.
+
+def steps_label(k: int) -> str:
+    """Words for a prediction after k inner steps."""
+    return "before" if k == 0 else f"after {k} step" + "s" * (k > 1)
+
+
+class Panel(NamedTuple):
+    """Predictions on one task.
+
+    title: of the panel. support_x, support_y: (N,). x: (G,) inputs; predictions: label -> (G,), in the order of the
+    adaptation steps; truth: (G,), or None where nobody knows it.
     """
 
     title: str
     support_x: Array
     support_y: Array
     x: Array
-    truth: Array
     predictions: dict[str, Array]
+    truth: Optional[Array] = None
 
 
-def adaptation_panels(panels: Sequence[Panel], suptitle: str) -> "Figure":
-    """Draw one panel per method: the truth, the support examples, the predictions before and after adaptation."""
+def adaptation_panels(panels: Sequence[Panel], suptitle: str, columns: int = 0) -> "Figure":
+    """Draw panels side by side, or in rows of `columns`: the truth, the support examples, the predictions."""
     from matplotlib.figure import Figure
-    figure = Figure(figsize=(4.2 * len(panels), 3.8), layout="constrained")
-    axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+    columns = columns or len(panels)
+    rows = -(-len(panels) // columns)
+    figure = Figure(figsize=(max(4.2 * columns, 6.4), 0.8 + 3.0 * rows), layout="constrained")
+    axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     styles = [(GREEN, ":"), (ORANGE, "--"), (BLUE, "-.")]
-    for ax, panel in zip(axes, panels):
-        ax.plot(panel.x, panel.truth, color=BLACK, lw=1.2, label="truth")
+    for ax, panel in zip(axes.flat, panels):
+        if panel.truth is not None:
+            ax.plot(panel.x, panel.truth, color=BLACK, lw=1.2, label="truth")
         for (label, y), (color, style) in zip(panel.predictions.items(), cycle(styles)):
             ax.plot(panel.x, y, color=color, ls=style, lw=2, label=label)
         ax.plot(panel.support_x, panel.support_y, "^", color=PURPLE, ms=8, label="support")
-        ax.set(title=panel.title, xlabel="x")
+        ax.set_title(panel.title)
         ax.grid(alpha=0.25)
-    axes[0].set_ylabel("y")
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=5, frameon=False)
+    for ax in axes[-1]:
+        ax.set_xlabel("x")
+    for ax in axes[:, 0]:
+        ax.set_ylabel("y")
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=5, frameon=False)
     figure.suptitle(suptitle)
     return figure
 
 
+def errors_by_step(results: Mapping[str, Any]) -> "Figure":
+    """Draw mean and median error against inner steps, a line per method, a column per number of examples.
+
+    results: as `report` describes them. A band spans the seeds; of a single seed, the mean's 95% interval. A value that
+    is not finite leaves a gap.
+    """
+    from matplotlib.figure import Figure
+    methods = results["methods"]
+    examples = list(next(iter(next(iter(methods.values())).values())))
+    figure = Figure(figsize=(4.6 * len(examples) + 2.2, 6.4), layout="constrained")
+    axes = figure.subplots(2, len(examples), sharex=True, sharey=True, squeeze=False)
+    steps = results["steps"]
+    for row, name in zip(axes, ("mean", "median")):
+        for ax, N in zip(row, examples):
+            for (method, by_seed), (color, style) in zip(methods.items(), cycle(STYLES)):
+                rows = [by_seed[seed][N] for seed in by_seed]
+                values = _numbers([row[name] for row in rows])
+                low, high = values.min(axis=0), values.max(axis=0)
+                if len(rows) == 1 and name == "mean":
+                    ci = _numbers([rows[0]["ci"]])[0]
+                    low, high = low - ci, high + ci
+                ax.plot(steps, np.median(values, axis=0), color=color, ls=style, marker="o", ms=3, label=method)
+                ax.fill_between(steps, low, high, color=color, alpha=0.15, lw=0)
+            for value, style in zip(results["anchors"].values(), ("--", ":")) if name == "mean" else ():
+                ax.axhline(value, color=BLACK, lw=0.8, ls=style)
+            ax.set(title=f"{name}, {N.replace('=', ' = ')}", yscale="log")
+            ax.grid(alpha=0.25, which="both")
+    for ax in axes[-1]:
+        ax.set(xlabel="inner steps", xticks=steps)
+    for ax in axes[:, 0]:
+        ax.set_ylabel("error on unseen tasks")
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside right upper", frameon=False)
+    thin = " and ".join(f"{style} {name}" for name, style in zip(results["anchors"], ("dashed:", "dotted:")))
+    figure.suptitle(f"Error against inner steps, {results['tasks']} tasks, {_spread(methods)}; thin lines, {thin}",
+                    fontsize="medium")
+    return figure
+
+
+def training_curves(curves: Mapping[str, Sequence[tuple[Array, Array]]]) -> "Figure":
+    """Draw the training loss against iterations, a line per method, a band over seeds.
+
+    curves: method -> for each seed (iterations, losses), each (S,).
+    """
+    from matplotlib.figure import Figure
+    figure = Figure(figsize=(6.8, 4.2), layout="constrained")
+    ax = figure.subplots()
+    for (method, seeds), (color, style) in zip(curves.items(), cycle(STYLES)):
+        length = min(len(losses) for _, losses in seeds)
+        iterations = np.asarray(seeds[0][0][:length])
+        window = max(1, length // 50)
+        kernel = np.ones(window) / window
+        values = np.stack([np.convolve(losses[:length], kernel, "valid") for _, losses in seeds])
+        shown = iterations[window - 1:]
+        ax.plot(shown, np.median(values, axis=0), color=color, ls=style, label=method)
+        ax.fill_between(shown, values.min(axis=0), values.max(axis=0), color=color, alpha=0.2, lw=0)
+    ax.set(xlabel="iteration", ylabel="outer loss in training, running mean", yscale="log",
+           title=f"Training, {_spread(curves)}")
+    ax.grid(alpha=0.25, which="both")
+    ax.legend(frameon=False)
+    return figure
+
+
+def _spread(methods: Mapping[str, Any]) -> str:
+    seeds = max(map(len, methods.values()))
+    return "one seed" if seeds == 1 else f"median and range of {seeds} seeds"
+
+
+def _numbers(rows: Sequence[Sequence[Any]]) -> Array:
+    """Rows of numbers as an array; None, which stands for what is not finite, as NaN, which is not drawn."""
+    return np.array([[np.nan if value is None else value for value in row] for row in rows], float)
+
+
 def save(figure: "Figure", path: Path) -> None:
-    """Write a figure to `path` as PNG, making its folder. Raises OSError when that fails."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=130)
+    """Write a figure to `path` as PNG, whole or not at all, making its folder. Raises OSError when that fails."""
+    with replacing(path) as file:
+        figure.savefig(file, dpi=130, format="png")
 
 
 def v_curve(steps: Array, difference: Array, complex_step: Array) -> "Figure":

@@ -17,6 +17,7 @@ from .algorithms import Algorithm
 from .backend import Array
 from .batch import Batch
 from .checkpoint import Checkpoint
+from .files import write_text
 from .optim import Optimizer
 from .training import Progress, train
 
@@ -61,13 +62,12 @@ def train_in(folder: Path, recipe: Recipe, config: Mapping[str, Any], save_every
             return Checkpoint(path, config, repr(layout), progress.iteration, progress.theta,
                               progress.state._asdict(), rng.bit_generator.state)
 
-        (folder / CONFIG).write_text(json.dumps(config, indent=1) + "\n")
-        lines = _lines_until(folder / METRICS, start.iteration)
+        write_text(folder / CONFIG, json.dumps(config, indent=1) + "\n")
+        write_text(folder / METRICS, "".join(_lines_until(folder / METRICS, start.iteration)))
         latest = state_after(start) if start.iteration == recipe.iterations else None
         losses, last_save = [], monotonic()
         updates = train(recipe.algorithm, recipe.optimizer, start, lambda: recipe.draw(rng), recipe.iterations)
-        with open(folder / METRICS, "w") as metrics:
-            metrics.writelines(lines)
+        with open(folder / METRICS, "a") as metrics:
             try:
                 for progress in updates:
                     losses.append(progress.loss)
@@ -84,6 +84,21 @@ def train_in(folder: Path, recipe: Recipe, config: Mapping[str, Any], save_every
             finally:
                 if latest is not None and latest.iteration > saved:
                     checkpoint.save(latest)
+
+
+def read_metrics(folder: Path) -> dict[str, list[float]]:
+    """Return the columns of a run's metrics, such as "iteration" and "loss"; empty when there are none.
+
+    Raises ValueError, naming the file, when it is damaged.
+    """
+    path, columns = folder / METRICS, {}  # type: Path, dict[str, list[float]]
+    try:
+        for line in path.read_text().splitlines() if path.exists() else []:
+            for name, value in json.loads(line).items():
+                columns.setdefault(name, []).append(float(value))
+    except (ValueError, AttributeError, TypeError) as error:
+        raise ValueError(f"{path}: no readable metrics ({error})") from error
+    return columns
 
 
 def _lines_until(path: Path, iteration: int) -> list[str]:

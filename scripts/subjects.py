@@ -257,7 +257,7 @@ def maml_claims(subject: str, objective: Supervised, K: int, second_order: bool,
     """The whole meta-gradient against J; for FO-MAML J is taken of theta_0 minus steps that stay as they were."""
     rng = np.random.default_rng(16)
     theta, support, query = problem(objective, rng)
-    algorithm = MAML(objective, 0.2, K, second_order, every_step)
+    algorithm = MAML(objective, 0.2, K, second_order, every_step=every_step)
     theta_K, _ = inner.adapt(objective, theta, [support] * K, algorithm.alpha)
     moved = theta_K - theta
 

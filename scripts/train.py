@@ -1,132 +1,208 @@
 #!/usr/bin/env python3
-"""Train an experiment, or test it: `python scripts/train.py [experiment] [--method M] [--seed S] [--test]`."""
+"""Train an experiment, test it, or adapt it to your own points: `python scripts/train.py [experiment] [options]`."""
 
-import argparse
 import json
 import sys
-from collections import deque
 from contextlib import closing
 from dataclasses import asdict, fields, replace
 from pathlib import Path
+from time import monotonic
+from typing import Any, NamedTuple
 
-from console import Parser, guarded
+import numpy as np
+from console import guarded
+from options import arguments, listing
 
-from maml_numpy import checkpoint, experiments, plots, runs
+from maml_numpy import checkpoint, experiments, files, learner, parallel, plots, points, report, runs
+from maml_numpy.runs import CHECKPOINT
 
-
-def parse(argv):
-    """Return (experiment module, the common arguments, the hyper-parameters named on the command line)."""
-    named_first = argv and not argv[0].startswith("-")
-    name, argv = (argv[0], argv[1:]) if named_first else (experiments.NAMES[0], argv)
-    experiment = experiments.find(name)
-    parser = Parser(usage="%(prog)s [experiment] [options]",
-                    description=f"{experiment.__doc__} Experiments: {', '.join(experiments.NAMES)}.")
-    parser.add_argument("--method", choices=experiment.METHODS,
-                        help=f"how; with none named: {', '.join(experiment.DEFAULT_METHODS)}")
-    parser.add_argument("--seed", type=int, default=0,
-                        help="of the initial weights and the meta-batches, at least 0; default 0")
-    parser.add_argument("--test", action="store_true", help="test; trains first where there are no weights yet")
-    parser.add_argument("--resume", action="store_true", help="go on with a run that was stopped, bit for bit")
-    parser.add_argument("--save_every", type=float, default=10.0, metavar="SECONDS",
-                        help="seconds between checkpoints; default 10")
-    parser.add_argument("--out", type=Path, default=Path("runs"),
-                        help="folder for runs, results and figures; default runs")
-    numbers = parser.add_argument_group("hyper-parameters")
-    for option in fields(experiment.Config):
-        pair = isinstance(option.default, tuple)
-        numbers.add_argument(f"--{option.name}", nargs=2 if pair else None, default=argparse.SUPPRESS,
-                             type=float if pair else type(option.default),
-                             metavar=("LOW", "HIGH") if pair else type(option.default).__name__.upper(),
-                             help=f"{option.metadata['doc']}; default {option.default}")
-    args = vars(parser.parse_args(argv))
-    named = pairs({option.name: args.pop(option.name) for option in fields(experiment.Config) if option.name in args})
-    for flag in ("seed", "save_every"):
-        if not args[flag] >= 0:
-            raise ValueError(f"--{flag} must be at least 0, got {args[flag]}")
-    return experiment, argparse.Namespace(experiment=name, **args), named
+REPORT_EVERY = 100  # iterations between two words to the progress bar
 
 
-def pairs(values):
-    """The same values with lists as tuples, as a configuration has them; the command line and JSON know only lists."""
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+class Job(NamedTuple):
+    """One run: train what is not trained yet, then test if asked to.
+
+    folder: of the run, None for the untrained start. done: iterations it has behind it.
+    """
+
+    experiment: str
+    method: str
+    seed: int
+    config: Any
+    folder: Path | None
+    done: int
+    save_every: float
+    test: bool
+
+    @property
+    def left(self):
+        """Iterations to go."""
+        return 0 if self.folder is None else self.config.iterations - self.done
+
+    def __str__(self):
+        return f"{self.method} seed {self.seed}"
 
 
 def agree(experiment, present, named, args):
     """The one configuration of this command line.
 
-    Where there are weights already, a test takes what the command line leaves open from them, and training, which
-    would replace them, must be of their very configuration. Raises ValueError naming the file and what differs.
+    present: (method, seed) -> checkpoint. Where there are weights already, a test takes what the command line leaves
+    open from them, and training, which would replace them, must be of their very configuration. Raises ValueError
+    naming the file and what differs.
     """
-    asked = None if args.test and present else experiment.Config(**named)
-    for method, found in present.items():
-        stored = pairs(found.config)
-        theirs = stored.pop("method", None), stored.pop("seed", None)
-        if theirs != (method, args.seed):
-            raise ValueError(f"{found.path} is a run of method {theirs[0]}, seed {theirs[1]}: it does not belong there")
-        try:
-            config = experiment.Config(**stored)
-        except TypeError as error:
-            raise ValueError(f"{found.path}: its configuration is of another version ({error})") from error
+    asked = None if (args.test or args.adapt) and present else experiment.Config(**named)
+    for (method, seed), found in present.items():
+        config, labels = experiments.read_config(found)
+        if labels != {"experiment": args.experiment, "method": method, "seed": seed}:
+            raise ValueError(f"{found.path} is a run of {labels['experiment']}, method {labels['method']}, seed "
+                             f"{labels['seed']}: it does not belong there")
         asked = asked or replace(config, **named)
         for option in fields(config):
             theirs, ours = getattr(config, option.name), getattr(asked, option.name)
             if theirs != ours:
-                raise ValueError(f"{found.path} was trained with --{option.name} {theirs}, not {ours}; choose another "
-                                 "folder with --out, or move that one")
+                raise ValueError(f"{found.path} was trained with --{option.name} {theirs}, not {ours}; "
+                                 "choose another folder with --out, or move that one")
     return asked
 
 
-def train(experiment, config, method, args, folder):
-    """Train in the run's folder with a progress bar, from its checkpoint where there is one. Returns theta."""
+def plan(experiment, args, named):
+    """The jobs of this command line, after all that can be wrong with it has been looked for."""
+    home = args.out / args.experiment
+    methods = [args.method] if args.method else list(experiment.DEFAULT_METHODS)
+    if args.adapt and not args.test:
+        methods = methods[:1]
+    folders = {(method, seed): home / f"{method}-seed{seed}"
+               for method in methods for seed in range(args.seed, args.seed + args.seeds)}
+    present = {key: checkpoint.load(folder / CHECKPOINT) for key, folder in folders.items()
+               if (folder / CHECKPOINT).exists()}
+    config = agree(experiment, present, named, args)
+    layout, jobs = config.objective().layout, []
+    for (method, seed), folder in folders.items():
+        done = present[method, seed].iteration if (method, seed) in present else 0
+        if done:
+            present[method, seed].theta_of(layout)
+        if 0 < done < config.iterations and not (args.resume or args.test or args.adapt):
+            raise ValueError(f"{folder} holds a run that stopped at iteration {done} of {config.iterations}; --resume "
+                             "goes on with it, another --out starts anew")
+        jobs.append(Job(args.experiment, method, seed, config, folder, done, args.save_every, args.test))
+    if args.test:
+        jobs += [Job(args.experiment, experiment.RANDOM, seed, config, None, 0, args.save_every, True)
+                 for seed in range(args.seed, args.seed + args.seeds)]
+    return jobs
+
+
+def work(job):
+    """Carry out one job; yields (iterations taken, loss) now and then, and the results of the test."""
+    experiment = experiments.find(job.experiment)
+    config = {"experiment": job.experiment, "method": job.method, "seed": job.seed, **asdict(job.config)}
+    if job.folder and (job.left or not (job.folder / CHECKPOINT).exists()):
+        recipe = experiment.recipe(job.config, job.method, job.seed)
+        try:
+            with closing(runs.train_in(job.folder, recipe, config, job.save_every)) as updates:
+                for progress in updates:
+                    if progress.iteration % REPORT_EVERY == 0 or progress.iteration == job.config.iterations:
+                        yield progress.iteration, progress.loss
+        except ArithmeticError as error:
+            raise ArithmeticError(f"{job}, {error}") from error
+    if job.test:
+        yield experiment.test(job.config, job.method, theta_of(job))
+
+
+def theta_of(job):
+    """What a finished job trained, (P,), or the untrained start."""
+    if job.folder is None:
+        return experiments.find(job.experiment).start(job.config, job.seed)
+    return checkpoint.load(job.folder / CHECKPOINT).theta_of(job.config.objective().layout)
+
+
+def carry_out(jobs, processes):
+    """Run the jobs under one progress bar; returns the results of each one's test."""
     from tqdm import tqdm
-    recipe = experiment.recipe(config, method, args.seed)
-    theta, recent = recipe.theta, deque(maxlen=100)
-    updates = runs.train_in(folder, recipe, {"seed": args.seed, "method": method, **asdict(config)}, args.save_every)
-    with closing(updates), tqdm(total=config.iterations, desc=f"{method} seed {args.seed}", unit="it",
-                                mininterval=0.3) as bar:
-        for progress in updates:
-            theta = progress.theta
-            recent.append(progress.loss)
-            if progress.iteration % 100 == 0:
-                bar.set_postfix(loss=f"{sum(recent) / len(recent):.3f}", refresh=False)
-            bar.update(progress.iteration - bar.n)
-    print(f"saved {folder / runs.CHECKPOINT}")
-    return theta
+    results, at = [{} for _ in jobs], [job.done for job in jobs]
+    left = sum(job.left for job in jobs)
+    with closing(parallel.run(work, jobs, processes)) as messages, \
+            tqdm(total=left, desc="training", unit="it", mininterval=0.3, disable=not left) as bar:
+        for index, message in messages:
+            if isinstance(message, dict):
+                results[index] = message
+                continue
+            bar.set_postfix_str(f"{jobs[index]}, loss {message[1]:.3f}", refresh=False)
+            bar.update(message[0] - at[index])
+            at[index] = message[0]
+    return results
+
+
+def write_test(experiment, args, jobs, results, seconds):
+    """Print the results of all jobs, and write them, with the figures, beside the runs."""
+    home, config, by_title, curves = args.out / args.experiment, jobs[0].config, {}, {}
+    for job, found in zip(jobs, results):
+        for title, row in found.items():
+            by_title.setdefault(title, {})[str(job.seed)] = row
+        metrics = runs.read_metrics(job.folder) if job.folder else {}
+        if metrics:
+            curves.setdefault(experiment.TITLES[job.method], []).append((metrics["iteration"], metrics["loss"]))
+    results = {"experiment": args.experiment, "config": asdict(config), **experiment.summary(config),
+               "seconds": round(seconds, 1), "methods": by_title}
+    print(report.text(results))
+    pictures = experiment.figures(config, {job.method: theta_of(job) for job in jobs if job.seed == args.seed})
+    pictures["steps"] = plots.errors_by_step(results)
+    if curves:
+        pictures["training"] = plots.training_curves(curves)
+    files.write_text(home / "test.json", json.dumps(results, indent=1))
+    files.write_text(home / "test.md", report.markdown(results) + "\n")
+    for name, figure in pictures.items():
+        plots.save(figure, home / f"{name}.png")
+    print(f"saved test.json, test.md, {', '.join(f'{name}.png' for name in pictures)} in {home}")
+
+
+def adapt_to(x, y, args, job):
+    """Adapt the trained parameters to a user's points; write the predictions as CSV and as a picture."""
+    fast = start = learner.load(job.folder)
+    if (start.objective.network.D, start.objective.network.M) != (1, 1):
+        raise ValueError(f"--adapt takes x, y pairs, and {args.experiment} is not one number to one number")
+    low, high = job.config.x
+    outside = int(((x < low) | (x > high)).sum())
+    if outside:
+        print(f"{outside} of {len(x)} points lie outside the inputs of training, {low:g} to {high:g}")
+    grid = np.linspace(min(low, x.min()), max(high, x.max()), 201)
+    predictions = {"before": start.predict(grid)}
+    if args.steps:
+        fast = start.adapt(x, y, args.steps)
+        predictions[plots.steps_label(args.steps)] = fast.predict(grid)
+    home = args.out / args.experiment
+    points.write_columns(home / "adapted.csv", {"x": grid, **predictions})
+    panel = plots.Panel("", x, y, grid, predictions)
+    plots.save(plots.adaptation_panels([panel], f"{job}, adapted to {args.adapt.name}"), home / "adapted.png")
+    errors = [float(((each.predict(x) - y) ** 2).mean()) for each in (start, fast)]
+    print(f"squared error on the {len(x)} points: {errors[0]:.3g} before, {errors[1]:.3g} after {args.steps} steps")
+    print(f"saved adapted.csv and adapted.png in {home}")
 
 
 def run(argv):
     """Carry out one command line; returns the exit code."""
-    experiment, args, named = parse(argv)
-    home = args.out / args.experiment
-    methods = [args.method] if args.method else list(experiment.DEFAULT_METHODS)
-    folders = {method: home / f"{method}-seed{args.seed}" for method in methods}
-    present = {method: checkpoint.load(folder / runs.CHECKPOINT) for method, folder in folders.items()
-               if (folder / runs.CHECKPOINT).exists()}
-    config = agree(experiment, present, named, args)
-    thetas = {}
-    for method, folder in folders.items():
-        done = present[method].iteration if method in present else 0
-        if method in present and done >= config.iterations:
-            thetas[method] = present[method].theta_of(config.objective().layout)
-            if not args.test:
-                print(f"{folder} is trained already, with these very numbers")
-            continue
-        if done and not (args.resume or args.test):
-            raise ValueError(f"{folder} holds a run that stopped at iteration {done} of {config.iterations}; --resume "
-                             "goes on with it, another --out starts anew")
-        if done:
-            print(f"{method} stopped at iteration {done} of {config.iterations}: going on from there")
-        elif args.test:
-            print(f"no weights for {method} yet: training {config.iterations} iterations first")
-        thetas[method] = train(experiment, config, method, args, folder)
+    experiment, args, named = arguments(argv)
+    if args.list:
+        print(listing())
+        return 0
+    own = points.read_points(args.adapt) if args.adapt else None
+    jobs = plan(experiment, args, named)
+    for job in jobs:
+        if job.left and job.done:
+            print(f"{job} stopped at iteration {job.done} of {job.config.iterations}: going on from there")
+        elif job.left and (args.test or args.adapt):
+            print(f"no weights for {job} yet: training {job.left} iterations first")
+        elif job.folder and not job.left and not (args.test or args.adapt):
+            print(f"{job.folder} is trained already, with these very numbers")
+    begin = monotonic()
+    results = carry_out(jobs, args.processes)
+    seconds = monotonic() - begin
+    for job in jobs:
+        if job.left:
+            print(f"saved {job.folder / CHECKPOINT}")
     if args.test:
-        thetas[experiment.RANDOM] = experiment.start(config, args.seed)
-        results = experiment.evaluate(config, thetas)
-        print(experiment.table(results))
-        results = {"config": asdict(config), "seed": args.seed, **results}
-        (home / "test.json").write_text(json.dumps(results, indent=1))
-        plots.save(experiment.figure(config, thetas), home / "test.png")
-        print(f"saved {home / 'test.json'} and {home / 'test.png'}")
+        write_test(experiment, args, jobs, results, seconds)
+    if own is not None:
+        adapt_to(*own, args, jobs[0])
     return 0
 
 

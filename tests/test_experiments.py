@@ -1,25 +1,28 @@
 """The sinusoid experiment is wired as its configuration says."""
 
+import io
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from maml_numpy import experiments
+from maml_numpy import experiments, plots, report
 from maml_numpy.algorithms import MAML, JointTraining
-from maml_numpy.evaluation import losses_by_step
+from maml_numpy.evaluation import losses_after
 from maml_numpy.experiments import sinusoid
 from maml_numpy.inner import adapt
 from maml_numpy.losses import MSE
-from maml_numpy.optim import Adam
+from maml_numpy.optim import Adam, Clipped, Cosine
 
-CONFIG = sinusoid.Config(iterations=7, T=3, N=4, K=2, alpha=0.02, beta=0.005, H=6, sigma=0.5, amplitude=(1.0, 2.0),
-                         phase=(0.5, 0.7), x=(-2.0, 3.0))
+CONFIG = sinusoid.Config(iterations=7, T=3, N=(4, 4), N_query=5, K=2, alpha=0.02, beta=0.005, H=6, sigma=0.5,
+                         amplitude=(1.0, 2.0), phase=(0.5, 0.7), x=(-2.0, 3.0))
 
 
 def test_every_experiment_offers_what_the_command_line_asks_for():
     for name in experiments.NAMES:
         module = experiments.find(name)
-        for offered in ("Config", "METHODS", "DEFAULT_METHODS", "RANDOM", "start", "recipe", "evaluate", "table",
-                        "figure"):
+        for offered in ("Config", "METHODS", "DEFAULT_METHODS", "RANDOM", "TITLES", "start", "recipe", "test",
+                        "summary", "figures"):
             assert hasattr(module, offered)
         assert module.Config().objective().layout.size > 0
 
@@ -36,6 +39,7 @@ def test_algorithms_have_the_configured_numbers():
         assert isinstance(algorithm, MAML)
         assert (algorithm.alpha, algorithm.K, algorithm.second_order) == (0.02, 2, method == "maml")
         assert algorithm.layout.shapes["dense2.W"] == (6, 6) and len(algorithm.layout.shapes) == 6
+        assert not algorithm.every_step and sinusoid.algorithm(replace(CONFIG, every_step=True), method).every_step
     assert isinstance(sinusoid.algorithm(CONFIG, "joint"), JointTraining)
     assert isinstance(CONFIG.objective().criterion, MSE)
     with pytest.raises(ValueError, match="unknown method 'reptile'"):
@@ -48,9 +52,16 @@ def test_recipe_draws_one_set_of_tasks_and_fresh_examples():
     family, rng = CONFIG.tasks(), np.random.default_rng([5, 1])
     for _ in range(2):
         tasks = family.sample(rng, 3)
-        for batch in recipe.draw(recipe.rng):
-            wanted = family.examples(rng, tasks, 4)
-            assert batch.x.shape == (3, 4, 1) and (batch.x == wanted.x).all() and (batch.y == wanted.y).all()
+        rng.integers(4, 5)
+        for batch, N in zip(recipe.draw(recipe.rng), (4, 5)):
+            wanted = family.examples(rng, tasks, N)
+            assert batch.x.shape == (3, N, 1) and (batch.x == wanted.x).all() and (batch.y == wanted.y).all()
+
+
+def test_recipe_draws_every_size_of_support_set_and_clips_and_decays_as_configured():
+    recipe = sinusoid.recipe(replace(CONFIG, N=(2, 4), clip=3.0, decay=0.5), "maml", 5)
+    assert {recipe.draw(recipe.rng)[0].x.shape[1] for _ in range(40)} == {2, 3, 4}
+    assert recipe.optimizer == Clipped(Adam(Cosine(0.005, 7, 0.5)), 3.0)
 
 
 def test_start_depends_on_seed_and_sigma_alone():
@@ -60,42 +71,79 @@ def test_start_depends_on_seed_and_sigma_alone():
     assert 0.5 < np.abs(starts[0]).max() <= 1.0 and starts[0].dtype == np.float32
 
 
-def test_evaluation_reports_the_steps_it_names_on_tasks_never_trained_on():
+def test_the_initialiser_is_the_configured_one():
+    he, uniform = (sinusoid.start(replace(CONFIG, init=name, H=40), 0) for name in ("he_normal", "uniform_fan_in"))
+    assert np.abs(he).max() > 2 and np.abs(uniform).max() == pytest.approx(1, abs=0.05)
+
+
+def test_results_are_of_the_steps_they_name_on_tasks_never_trained_on():
     theta = sinusoid.start(CONFIG, 0)
-    results = sinusoid.evaluate(CONFIG, {"maml": theta, "random": 2 * theta})
-    assert results["steps"] == [0, 1, 5, 10] and results["alpha"] == 0.02
-    seen = []
+    found, seen = sinusoid.test(CONFIG, "maml", theta), []
+    assert list(found) == ["MAML"]
     for N in (5, 10):
         support, grid = sinusoid._unseen(CONFIG, N)
         assert support.x.shape == (600, N, 1) and grid.x.shape == (600, 100, 1)
         seen.append(grid)
-        losses = losses_by_step(CONFIG.objective(), theta, support, grid, 0.02, 10).astype(float)
-        for key, k in enumerate(results["steps"]):
-            row = results["methods"]["maml"][f"N={N}"]
-            assert row["mean"][key] == pytest.approx(losses[k].mean(), rel=1e-6)
-            assert row["median"][key] == pytest.approx(np.median(losses[k]), rel=1e-6)
+        losses = losses_after(CONFIG.objective(), theta, support, grid, 0.02, range(11)).astype(float)
+        for place, k in enumerate(sinusoid.summary(CONFIG)["steps"]):
+            row = found["MAML"][f"N={N}"]
+            assert row["mean"][place] == pytest.approx(losses[k].mean(), rel=1e-6)
+            assert row["median"][place] == pytest.approx(np.median(losses[k]), rel=1e-6)
+            assert row["p95"][place] == pytest.approx(np.sort(losses[k])[570], rel=1e-6)
+            assert row["diverged"][place] == (losses[k] > 2 * losses[0]).sum() and row["alpha"][place] == 0.02
     assert (seen[0].y == seen[1].y).all()
-    training = CONFIG.tasks().sample(np.random.default_rng([0, 1]), 600)
-    assert not np.isclose(training.phase, CONFIG.tasks().sample(np.random.default_rng([2017, 0]), 600).phase).any()
+    family, phases = CONFIG.tasks(), []
+    for seed in ([0, 1], [2017, 0], [2018, 0]):  # of training, of the test, of the held-out tasks
+        phases.append(family.sample(np.random.default_rng(seed), 200).phase)
+    assert len({float(phase) for phase in np.concatenate(phases).ravel()}) == 600
 
 
-def test_numbers_that_are_not_finite_are_none_in_the_results_and_words_in_the_table(recwarn):
+def test_a_baseline_is_also_tested_with_the_rate_that_suits_it_best():
+    theta = sinusoid.start(replace(CONFIG, sigma=0.3), 0)
+    for method in sinusoid.BASELINES:
+        found = sinusoid.test(CONFIG, method, theta)
+        plain, tuned = (found[sinusoid.TITLES[method] + suffix]["N=10"] for suffix in ("", ", tuned"))
+        assert plain["alpha"] == [0.02] * 6
+        assert tuned["alpha"][0] is None and set(tuned["alpha"][1:]) <= set(sinusoid.RATES)
+        assert all(better < worse for better, worse in zip(tuned["mean"][1:], plain["mean"][1:]))
+        losses = losses_after(CONFIG.objective(), theta, *sinusoid._unseen(CONFIG, 10), tuned["alpha"][3], [3])
+        assert tuned["mean"][3] == pytest.approx(losses[0].astype(float).mean(), rel=1e-6)
+
+
+def test_the_anchors_are_the_errors_of_two_predictors_that_never_see_an_example():
+    zero, best = sinusoid.summary(sinusoid.Config())["anchors"].values()
+    assert zero == pytest.approx(4.252, abs=0.3) and best == pytest.approx(3.016, abs=0.25)  # derivations/08_maml.md
+    fixed = sinusoid.summary(replace(CONFIG, phase=(0.6, 0.6), amplitude=(1.0, 1.0)))["anchors"]
+    assert list(fixed.values())[1] == pytest.approx(0, abs=1e-12)
+
+
+def test_numbers_that_are_not_finite_are_none_in_the_results_and_leave_gaps_in_the_figures(recwarn):
     config = sinusoid.Config(alpha=50.0, sigma=0.5)
-    results = sinusoid.evaluate(config, {"maml": sinusoid.start(config, 0)})
-    row = results["methods"]["maml"]["N=5"]
+    theta = sinusoid.start(config, 0)
+    found = sinusoid.test(config, "maml", theta)
+    row = found["MAML"]["N=5"]
     assert row["mean"][-1] is None and row["diverged"][-1] > 500
-    assert "not finite" in sinusoid.table(results)
-    sinusoid.figure(config, {"maml": sinusoid.start(config, 0)})
+    results = {**sinusoid.summary(config), "methods": {title: {"0": row} for title, row in found.items()}}
+    assert " inf" in report.text(results) and " inf" in report.markdown(results)
+    save(plots.errors_by_step(results))
+    for figure in sinusoid.figures(config, {"maml": theta}).values():
+        save(figure)
     assert not recwarn.list
 
 
-def test_figure_shows_the_median_task_before_and_after():
+def save(figure):
+    """Draw it, which is when a figure complains."""
+    figure.savefig(io.BytesIO(), format="png")
+
+
+def test_figures_show_the_median_task_before_and_after_and_nine_tasks_of_the_first_method():
     theta = sinusoid.start(CONFIG, 0)
-    figure = sinusoid.figure(CONFIG, {"maml": theta, "random": theta})
-    assert [ax.get_title() for ax in figure.axes] == ["MAML", "random initialisation"]
+    figures = sinusoid.figures(CONFIG, {"maml": theta, "fomaml": theta, "random": theta})
+    assert [ax.get_title() for ax in figures["panels"].axes] == ["MAML", "random start"]
+    assert len(figures["tasks"].axes) == 9
     support, grid = sinusoid._unseen(CONFIG, 10)
     heights = np.abs(grid.y).max(axis=(1, 2))
-    lines = {line.get_label(): line.get_xydata() for line in figure.axes[0].get_lines()}
+    lines = {line.get_label(): line.get_xydata() for line in figures["panels"].axes[0].get_lines()}
     task = int(np.flatnonzero((grid.y[:, :, 0] == lines["truth"][:, 1].astype("f")).all(axis=1))[0])
     assert (heights < heights[task]).sum() == 300
     assert len(lines["support"]) == 10
@@ -104,3 +152,12 @@ def test_figure_shows_the_median_task_before_and_after():
         adapted, _ = adapt(CONFIG.objective(), theta, [one] * k, 0.02)
         y, _ = CONFIG.objective().network.forward(adapted, grid.x[:1])
         assert np.allclose(lines[label][:, 1], y.ravel(), atol=1e-6)
+
+
+@pytest.mark.parametrize("changes, words", [
+    ({"N": (0, 3)}, "N must be a range"), ({"N": (5, 3)}, "N must be a range"), ({"N_query": 0}, "N_query"),
+    ({"clip": -1.0}, "clip"), ({"decay": 1.5}, "decay"), ({"init": "zeros"}, "init must be one of"),
+])
+def test_configurations_must_make_sense(changes, words):
+    with pytest.raises(ValueError, match=words):
+        replace(CONFIG, **changes)

@@ -14,7 +14,7 @@ from maml_numpy.optim import SGD
 from maml_numpy.runs import train_in
 from maml_numpy.training import NonFinite
 
-CONFIG = sinusoid.Config(iterations=730, H=4, T=2, N=3)
+CONFIG = sinusoid.Config(iterations=730, H=4, T=2, N=(3, 3))
 
 
 def recipe(**changes):

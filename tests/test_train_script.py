@@ -13,6 +13,8 @@ import pytest
 import train
 
 from maml_numpy import checkpoint
+from maml_numpy.experiments import sinusoid
+from maml_numpy.learner import load
 
 SCRIPT = Path(train.__file__)
 
@@ -27,21 +29,49 @@ def run(capsys, *argv):
     return code, out, [line for line in err.splitlines() if "error" in line]
 
 
+def results(folder):
+    return json.loads((folder / "sinusoid" / "test.json").read_text())
+
+
 def test_trains_then_tests_from_an_empty_folder(tmp_path, capsys):
     code, out, errors = run(capsys, "--test", "--iterations", 1500, "--out", tmp_path)
     assert code == 0 and not errors
-    assert out.count("training 1500 iterations first") == 2
-    results = json.loads((tmp_path / "sinusoid" / "test.json").read_text())
-    assert list(results["methods"]) == ["maml", "joint", "random"]
-    assert results["steps"] == [0, 1, 5, 10] and results["tasks"] == 600 and results["grid"] == 100
-    maml, random = (results["methods"][name]["N=10"] for name in ("maml", "random"))
+    assert out.count("training 1500 iterations first") == 3
+    found = results(tmp_path)
+    assert list(found["methods"]) == ["MAML", "FO-MAML", "joint training", "joint training, tuned", "random start",
+                                      "random start, tuned"]
+    assert found["steps"] == [0, 1, 2, 3, 5, 10] and found["tasks"] == 600 and found["grid"] == 100
+    maml, random = (found["methods"][name]["0"]["N=10"] for name in ("MAML", "random start"))
     assert maml["median"][-1] < 0.8 * random["median"][-1] and random["mean"][0] == pytest.approx(4.25, abs=0.3)
-    assert (tmp_path / "sinusoid" / "test.png").stat().st_size > 20_000
-    for method in ("maml", "joint", "random"):
-        assert sum(line.startswith(method) for line in out.splitlines()) == 2  # N = 5 and N = 10
+    for name in ("panels", "tasks", "steps", "training"):
+        assert (tmp_path / "sinusoid" / f"{name}.png").stat().st_size > 20_000
+    assert all(out.count(f"\n{title} ") == 2 for title in found["methods"])  # N = 5 and N = 10
+    assert len((tmp_path / "sinusoid/test.md").read_text().splitlines()) == 2 + 2 * len(found["methods"])
     again, out, _ = run(capsys, "--test", "--out", tmp_path)  # the run's own numbers, without naming them again
-    assert again == 0 and "training" not in out
-    assert json.loads((tmp_path / "sinusoid" / "test.json").read_text()) == results
+    assert again == 0 and "training" not in out.replace("joint training", "").replace("training.png", "")
+    assert {**results(tmp_path), "seconds": 0} == {**found, "seconds": 0}
+
+
+def test_several_seeds_in_several_processes_give_what_each_gives_alone(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(sinusoid, "RATES", (0.01, 0.1))
+    numbers = ("--method", "fomaml", "--iterations", 250)
+    assert run(capsys, *numbers, "--seeds", 2, "--seed", 3, "--processes", 2, "--out", tmp_path / "both")[0] == 0
+    for seed in (3, 4):
+        assert run(capsys, *numbers, "--seed", seed, "--processes", 1, "--out", tmp_path / "alone")[0] == 0
+        same_run(*(tmp_path / where / f"sinusoid/fomaml-seed{seed}" for where in ("both", "alone")))
+    numbers = (*numbers, "--test", "--processes", 1)
+    assert run(capsys, *numbers, "--seeds", 2, "--seed", 3, "--out", tmp_path / "both")[0] == 0
+    both = results(tmp_path / "both")["methods"]
+    for seed in ("3", "4"):
+        found = sinusoid.test(sinusoid.Config(iterations=250), "fomaml",
+                              checkpoint.load(tmp_path / f"alone/sinusoid/fomaml-seed{seed}/checkpoint.npz").theta)
+        assert both["FO-MAML"][seed] == found["FO-MAML"]
+
+
+def test_a_run_that_fails_in_a_process_of_its_own_is_named_and_the_others_are_saved(tmp_path, capsys):
+    code, _, errors = run(capsys, "--processes", 2, "--iterations", 10**6, "--alpha", 1e30, "--out", tmp_path)
+    assert code == 1 and len(errors) == 1 and "maml seed 0, iteration" in errors[0]
+    assert not (tmp_path / "sinusoid/maml-seed0/checkpoint.npz").exists()
 
 
 def test_seeds_decide_everything(tmp_path, capsys):
@@ -52,15 +82,18 @@ def test_seeds_decide_everything(tmp_path, capsys):
     assert [path.parent.name for path in (tmp_path / "c").rglob("*.npz")] == ["fomaml-seed2"]
 
 
-def test_no_method_trains_maml_and_joint(tmp_path, capsys):
-    assert run(capsys, "sinusoid", "--iterations", 2, "--out", tmp_path)[0] == 0
-    assert sorted(path.parent.name for path in tmp_path.rglob("*.npz")) == ["joint-seed0", "maml-seed0"]
+def test_no_method_trains_all_three(tmp_path, capsys):
+    assert run(capsys, "sinusoid", "--iterations", 2, "--processes", 1, "--out", tmp_path)[0] == 0
+    names = ["fomaml-seed0", "joint-seed0", "maml-seed0"]
+    assert sorted(path.parent.name for path in tmp_path.rglob("*.npz")) == names
     assert checkpoint.load(tmp_path / "sinusoid/maml-seed0/checkpoint.npz").theta.dtype == np.float32
 
 
-def test_alpha_zero_is_legal_and_adapts_nothing(tmp_path, capsys):
-    code, _, _ = run(capsys, "--test", "--method", "maml", "--iterations", 3, "--alpha", 0, "--out", tmp_path)
-    mean = json.loads((tmp_path / "sinusoid" / "test.json").read_text())["methods"]["maml"]["N=5"]["mean"]
+def test_alpha_zero_is_legal_and_adapts_nothing(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(sinusoid, "RATES", (0.01, 0.1))
+    code, _, _ = run(capsys, "--test", "--method", "maml", "--iterations", 3, "--alpha", 0, "--processes", 1, "--out",
+                     tmp_path)
+    mean = results(tmp_path)["methods"]["MAML"]["0"]["N=5"]["mean"]
     assert code == 0 and len(set(mean)) == 1
 
 
@@ -69,7 +102,13 @@ def test_alpha_zero_is_legal_and_adapts_nothing(tmp_path, capsys):
     (["--method", "reptile"], "'reptile'"),
     (["--iterations", "-1"], "iterations must be at least 0, got -1"),
     (["--iterations", "many"], "--iterations"),
-    (["--N", "0"], "N must be at least 1, got 0"),
+    (["--N", "0"], "N must be a range of at least 1"),
+    (["--N", "1", "2", "3"], "--N takes one number or two"),
+    (["--init", "zeros"], "'zeros'"),
+    (["--seeds", "0"], "--seeds must be at least 1"),
+    (["--processes", "0"], "--processes must be at least 1"),
+    (["--steps", "-1"], "--steps must be at least 0"),
+    (["--adapt", "none.csv"], "none.csv"),
     (["--T", "0"], "T must be at least 1, got 0"),
     (["--K", "0"], "K must be at least 1, got 0"),
     (["--H", "0"], "H must be at least 1, got 0"),
@@ -103,13 +142,24 @@ def test_weights_of_other_numbers_are_neither_overwritten_nor_mixed_up(tmp_path,
     assert code == 1 and len(errors) == 1
 
 
+def test_a_checkpoint_of_another_version_is_refused(tmp_path, capsys):
+    assert run(capsys, "--method", "maml", "--iterations", 4, "--out", tmp_path)[0] == 0
+    path = tmp_path / "sinusoid/maml-seed0/checkpoint.npz"
+    found = checkpoint.load(path)
+    for config in ({**found.config, "shots": 5}, {**found.config, "experiment": "cosine"}, {"alpha": 1}):
+        checkpoint.save(found._replace(config=config))
+        code, _, errors = run(capsys, "--method", "maml", "--test", "--out", tmp_path)
+        assert code == 1 and len(errors) == 1 and f"{path}: its configuration is of another version" in errors[0]
+
+
 def test_a_run_in_another_runs_folder_is_refused(tmp_path, capsys):
     assert run(capsys, "--method", "maml", "--iterations", 4, "--out", tmp_path)[0] == 0
     for name, argv in (("joint-seed0", ["--method", "joint"]), ("maml-seed1", ["--method", "maml", "--seed", 1])):
         copy = tmp_path / "sinusoid" / name
         shutil.copytree(tmp_path / "sinusoid/maml-seed0", copy)
         code, _, errors = run(capsys, *argv, "--test", "--out", tmp_path)
-        assert code == 1 and len(errors) == 1 and f"{copy / 'checkpoint.npz'} is a run of method maml" in errors[0]
+        assert code == 1 and len(errors) == 1
+        assert f"{copy / 'checkpoint.npz'} is a run of sinusoid, method maml" in errors[0]
 
 
 def test_damaged_weights_are_named_and_kept(tmp_path, capsys):
@@ -123,8 +173,30 @@ def test_damaged_weights_are_named_and_kept(tmp_path, capsys):
 
 def test_unwritable_folder(tmp_path, capsys):
     (tmp_path / "file").write_text("in the way")
-    code, _, errors = run(capsys, "--iterations", 1, "--out", tmp_path / "file")
-    assert code == 1 and len(errors) == 1 and "file" in errors[0]
+    for argv in ((), ("--test",), ("--processes", 1)):
+        code, _, errors = run(capsys, "--iterations", 1, *argv, "--out", tmp_path / "file")
+        assert code == 1 and len(errors) == 1 and "file" in errors[0]
+
+
+@pytest.mark.parametrize("limit", [20_000, 300])
+def test_a_full_disk_is_one_line_and_loses_nothing(tmp_path, limit):
+    """Files may grow to `limit` bytes: too few for a checkpoint (24 kB), then too few even for the metrics."""
+    resource = pytest.importorskip("resource")
+    command = [sys.executable, SCRIPT, "--method", "maml", "--save_every", "0", "--out", tmp_path]
+    subprocess.run([*command, "--iterations", "300"], check=True, capture_output=True)
+    folder = tmp_path / "sinusoid/maml-seed0"
+    found = checkpoint.load(folder / "checkpoint.npz")
+    checkpoint.save(found._replace(config={**found.config, "iterations": 2000}))  # a run that was stopped at 300
+    before = (folder / "checkpoint.npz").read_bytes()
+    done = subprocess.run([*command, "--iterations", "2000", "--resume"], text=True, capture_output=True,
+                          preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))
+    assert done.returncode == 1 and done.stderr.count("error") == 1 and "File too large" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert (folder / "checkpoint.npz").read_bytes() == before
+    assert not list(folder.glob("*.partial"))
+    finish(start(tmp_path / "whole", "--iterations", "2000"))
+    subprocess.run([*command, "--iterations", "2000", "--resume"], check=True, capture_output=True)
+    same_run(folder, tmp_path / "whole/sinusoid/maml-seed0")
 
 
 def test_nan_stops_training_in_one_line(tmp_path, capsys, recwarn):
@@ -199,12 +271,81 @@ def test_ctrl_c_saves_says_how_to_go_on_and_test_goes_on_by_itself(tmp_path, cap
     code, _, errors = run(capsys, "--method", "maml", "--iterations", 2500, "--out", tmp_path)
     assert code == 1 and "stopped at iteration" in errors[0] and "--resume" in errors[0]
     code, out, _ = run(capsys, "--method", "maml", "--test", "--out", tmp_path)
-    assert code == 0 and "going on from there" in out
+    assert code == 0 and "maml seed 0 stopped" in out and "going on from there" in out
     same_run(folder, undisturbed)
+
+
+def test_ctrl_c_with_several_processes_saves_all_and_says_how_to_go_on(tmp_path):
+    process = start(tmp_path, "--seeds", "2", "--processes", "2", "--iterations", "1000000", "--save_every", "1000")
+    folder = tmp_path / "sinusoid" / "maml-seed1"
+    code, last = stop(process, folder, 5, signal.SIGINT)
+    assert code == 130 and "--resume" in last
+    for seed in (0, 1):
+        assert checkpoint.load(tmp_path / f"sinusoid/maml-seed{seed}/checkpoint.npz").iteration >= 100
+
+
+def test_workers_end_when_the_process_that_started_them_is_killed(tmp_path):
+    process = start(tmp_path, "--seeds", "2", "--processes", "2", "--iterations", "1000000", "--save_every", "1000")
+    stop(process, tmp_path / "sinusoid" / "maml-seed1", 5, signal.SIGKILL)
+    for seed in (0, 1):
+        folder, deadline = tmp_path / f"sinusoid/maml-seed{seed}", monotonic() + 20
+        while not (folder / "checkpoint.npz").exists():  # written when the worker ends
+            assert monotonic() < deadline
+            sleep(0.05)
+    size = (folder / "metrics.jsonl").stat().st_size
+    sleep(0.3)
+    assert (folder / "metrics.jsonl").stat().st_size == size
+
+
+def test_list_shows_experiments_methods_and_defaults(capsys):
+    code, out, _ = run(capsys, "--list")
+    assert code == 0 and "sinusoid: " in out and "methods: maml, fomaml, joint" in out
+    assert "--alpha" in out and "0.01 " in out and "inner learning rate" in out
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("trained")
+    assert train.main(["--method", "maml", "--iterations", "300", "--out", str(folder)]) == 0
+    return folder
+
+
+def test_adapts_to_a_users_points(tmp_path, capsys, trained):
+    (tmp_path / "own.csv").write_text("x,y\n-1,0.5\n0.5,1\n2,-1\n7,0\n")
+    code, out, errors = run(capsys, "--adapt", tmp_path / "own.csv", "--steps", 3, "--out", trained)
+    assert code == 0 and not errors and "1 of 4 points lie outside the inputs of training, -5 to 5" in out
+    header, *rows = (trained / "sinusoid/adapted.csv").read_text().splitlines()
+    assert header == "x,before,after 3 steps" and len(rows) == 201
+    start = load(trained / "sinusoid/maml-seed0")
+    fast = start.adapt([-1, 0.5, 2, 7], [0.5, 1, -1, 0], 3)
+    x, before, after = np.array([row.split(",") for row in rows], float).T
+    assert x[0] == -5 and x[-1] == 7
+    assert np.allclose(before, start.predict(x), rtol=1e-5, atol=1e-6)
+    assert np.allclose(after, fast.predict(x), rtol=1e-5, atol=1e-6) and (after != before).any()
+    assert (trained / "sinusoid/adapted.png").stat().st_size > 20_000
+
+
+def test_adapts_after_training_where_there_are_no_weights_yet(tmp_path, capsys):
+    (tmp_path / "own.csv").write_text("1,0.5\n")
+    code, out, _ = run(capsys, "--adapt", tmp_path / "own.csv", "--iterations", 20, "--out", tmp_path)
+    assert code == 0 and "no weights for maml seed 0 yet: training 20 iterations first" in out
+    assert [path.parent.name for path in tmp_path.rglob("*.npz")] == ["maml-seed0"]
+
+
+@pytest.mark.parametrize("content, words", [
+    ("x,y\n", "no rows"), ("", "no rows"), ("1,2\n3,four\n", "line 2: expected a finite number, got 'four'"),
+    ("1,2\n3,nan\n", "line 2: expected a finite number"), ("1\n2\n", "line 1: expected two columns"),
+    ("1,2\n3,4\n1.0,2\n", "line 3: x = 1 stands in line 1 already"), ("1,1e300\n", "y is not finite in float32"),
+    ("1,1e30\n", "adapting diverges"),
+])
+def test_points_that_make_no_sense_are_one_line(tmp_path, capsys, trained, content, words):
+    (tmp_path / "own.csv").write_text(content)
+    code, _, errors = run(capsys, "--adapt", tmp_path / "own.csv", "--out", trained)
+    assert code == 1 and len(errors) == 1 and words in errors[0]
 
 
 def test_as_a_program_without_a_screen(tmp_path):
     done = subprocess.run([sys.executable, SCRIPT, "--iterations", "-1"], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 1 and done.stderr == "train.py: error: iterations must be at least 0, got -1\n"
     done = subprocess.run([sys.executable, SCRIPT, "--help"], capture_output=True, text=True, cwd=tmp_path)
-    assert done.returncode == 0 and "inner learning rate" in done.stdout and "--amplitude LOW HIGH" in done.stdout
+    assert done.returncode == 0 and "inner learning rate" in done.stdout and "--amplitude LOW" in done.stdout

@@ -4,8 +4,6 @@ import subjects
 
 from maml_numpy.algorithms import MAML
 from maml_numpy.batch import Batch
-from maml_numpy.evaluation import losses_by_step, summarise
-from maml_numpy.inner import adapt
 from maml_numpy.optim import SGD, Adam
 from maml_numpy.training import NonFinite, train
 
@@ -64,34 +62,3 @@ def test_a_gradient_that_is_not_finite_is_named():
             return outcome
     with pytest.raises(NonFinite, match=r"iteration 1: the gradient of dense2\.b"):
         next(train(Spoils(OBJECTIVE, 0.1), SGD(0.1), THETA, lambda: (SUPPORT, QUERY), 1))
-
-
-def test_evaluation_uses_the_adaptation_of_training():
-    losses = losses_by_step(OBJECTIVE, THETA, SUPPORT, QUERY, 0.1, 3)
-    assert losses.shape == (4, subjects.T)
-    for k in range(4):
-        theta, _ = adapt(OBJECTIVE, THETA, [SUPPORT] * k, 0.1)
-        assert np.allclose(losses[k], OBJECTIVE.loss(theta, QUERY), rtol=1e-13)
-    with pytest.raises(ValueError, match="query x must be"):
-        losses_by_step(OBJECTIVE, THETA, SUPPORT, Batch(QUERY.x[0], QUERY.y[0]), 0.1, 0)
-    with pytest.raises(ValueError, match="support y of task 1 is not finite"):
-        losses_by_step(OBJECTIVE, THETA, spoiled(SUPPORT, "y", 1), QUERY, 0.1, 1)
-    with pytest.raises(ValueError, match="K"):
-        losses_by_step(OBJECTIVE, THETA, SUPPORT, QUERY, 0.1, -1)
-    assert (losses_by_step(OBJECTIVE, THETA, SUPPORT, QUERY, 0.0, 2) == losses[0]).all()
-
-
-def test_a_diverging_task_is_a_result_not_a_warning(recwarn):
-    losses = losses_by_step(OBJECTIVE, THETA.astype("f"), Batch(*(part.astype("f") for part in SUPPORT)),
-                            Batch(*(part.astype("f") for part in QUERY)), 1e30, 5)
-    assert not np.isfinite(losses[-1]).all() and not recwarn.list
-
-
-def test_summary_counts_the_tasks_that_diverged(recwarn):
-    losses = np.array([[1.0, 2.0, 6.0], [2.0, 4.1, 3.0], [np.nan, np.inf, 12.0]], "f")
-    summary = summarise(losses)
-    assert summary.mean[:2] == pytest.approx([3.0, 9.1 / 3]) and not np.isfinite(summary.mean[2])
-    assert summary.median[:2] == pytest.approx([2.0, 3.0])
-    assert summary.ci[0] == pytest.approx(1.96 * np.std([1, 2, 6]) / 3 ** 0.5)
-    assert summary.diverged.tolist() == [0, 1, 2] and not recwarn.list
-    assert summarise(np.array([[np.inf, np.nan, 1.0]] * 2)).diverged.tolist() == [2, 2]

@@ -16,10 +16,10 @@ class MAML:
 
     objective: inner and outer loss. alpha: inner learning rate, at least 0. K: inner steps, at least 1.
     second_order: False is FO-MAML, which takes the gradient at theta_K for that at theta_0.
-    every_step: True measures the query loss after every inner step, and J is their mean (the multi-step loss of
-    Antoniou et al. 2019, arXiv:1810.09502, with equal weights); False after the last one alone.
     keep_caches: True keeps every step's caches (fast), False recomputes them on the way back (small); FO-MAML needs
     none.
+    every_step: True measures the query loss after every inner step, and J is their mean (the multi-step loss of
+    Antoniou et al. 2019, arXiv:1810.09502, with equal weights); False after the last one alone.
     Raises ValueError for alpha < 0 or K < 1.
     """
 
@@ -27,8 +27,8 @@ class MAML:
     alpha: float
     K: int = 1
     second_order: bool = True
-    every_step: bool = False
     keep_caches: bool = True
+    every_step: bool = False
 
     def __post_init__(self) -> None:
         keep_floats(self, "alpha")

@@ -41,6 +41,18 @@ class Sinusoid:
             if not (np.isfinite([low, high]).all() and low <= high):
                 raise ValueError(f"{name} must be a finite range (low, high) with low <= high, got {(low, high)}")
 
+    def expected(self, x: Array) -> Array:
+        """E[y | x] over the distribution, shaped like x: the best prediction that ignores the examples.
+
+        Derived in derivations/08_maml.md.
+        """
+        low, high = self.phase
+        if low == high:
+            wave = np.sin(x - low)
+        else:
+            wave = (np.cos(x - high) - np.cos(x - low)) / (high - low)
+        return sum(self.amplitude) / 2 * wave
+
     def sample(self, rng: np.random.Generator, T: int) -> SinusoidTasks:
         """Draw T >= 1 tasks."""
         if T < 1:
