@@ -74,7 +74,7 @@ def errors_by_step(results: Mapping[str, Any]) -> "Figure":
     from matplotlib.figure import Figure
     methods = results["methods"]
     examples = list(next(iter(next(iter(methods.values())).values())))
-    figure = Figure(figsize=(4.6 * len(examples) + 2.2, 6.4), layout="constrained")
+    figure = Figure(figsize=(5.2 * len(examples), 7.2), layout="constrained")
     axes = figure.subplots(2, len(examples), sharex=True, sharey=True, squeeze=False)
     steps = results["steps"]
     for row, name in zip(axes, ("mean", "median")):
@@ -88,18 +88,16 @@ def errors_by_step(results: Mapping[str, Any]) -> "Figure":
                     low, high = low - ci, high + ci
                 ax.plot(steps, np.median(values, axis=0), color=color, ls=style, marker="o", ms=3, label=method)
                 ax.fill_between(steps, low, high, color=color, alpha=0.15, lw=0)
-            for value, style in zip(results["anchors"].values(), ("--", ":")) if name == "mean" else ():
-                ax.axhline(value, color=BLACK, lw=0.8, ls=style)
-            ax.set(title=f"{name}, {N.replace('=', ' = ')}", yscale="log")
-            ax.grid(alpha=0.25, which="both")
+            for (anchor, value), style in zip(results["anchors"].items(), ("--", ":")) if name == "mean" else ():
+                ax.axhline(value, color=BLACK, lw=0.8, ls=style, label=anchor)
+            ax.set_title(f"{name}, {N.replace('=', ' = ')}")
+            _log_scale(ax)
     for ax in axes[-1]:
         ax.set(xlabel="inner steps", xticks=steps)
     for ax in axes[:, 0]:
         ax.set_ylabel("error on unseen tasks")
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside right upper", frameon=False)
-    thin = " and ".join(f"{style} {name}" for name, style in zip(results["anchors"], ("dashed:", "dotted:")))
-    figure.suptitle(f"Error against inner steps, {results['tasks']} tasks, {_spread(methods)}; thin lines, {thin}",
-                    fontsize="medium")
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
+    figure.suptitle(f"Error against inner steps, {results['tasks']} unseen tasks, {_spread(methods)}")
     return figure
 
 
@@ -120,11 +118,21 @@ def training_curves(curves: Mapping[str, Sequence[tuple[Array, Array]]]) -> "Fig
         shown = iterations[window - 1:]
         ax.plot(shown, np.median(values, axis=0), color=color, ls=style, label=method)
         ax.fill_between(shown, values.min(axis=0), values.max(axis=0), color=color, alpha=0.2, lw=0)
-    ax.set(xlabel="iteration", ylabel="outer loss in training, running mean", yscale="log",
+    ax.set(xlabel="iteration", ylabel="outer loss in training, running mean",
            title=f"Training, {_spread(curves)}")
-    ax.grid(alpha=0.25, which="both")
+    _log_scale(ax)
     ax.legend(frameon=False)
     return figure
+
+
+def _log_scale(ax: Any) -> None:
+    """A logarithmic error axis whose ticks read 0.1, 0.5, 2."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+    ax.set_yscale("log")
+    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ax.yaxis.set_minor_formatter(NullFormatter())
+    ax.grid(alpha=0.25, which="both")
 
 
 def _spread(methods: Mapping[str, Any]) -> str:
@@ -141,6 +149,21 @@ def save(figure: "Figure", path: Path) -> None:
     """Write a figure to `path` as PNG, whole or not at all, making its folder. Raises OSError when that fails."""
     with replacing(path) as file:
         figure.savefig(file, dpi=130, format="png")
+
+
+def memory_curves(K: Sequence[int], measured: Mapping[str, Sequence[float]], formula: Mapping[str, Sequence[float]]
+                  ) -> "Figure":
+    """Draw peak memory against inner steps: what was measured as points, the formula as lines; each in MB."""
+    from matplotlib.figure import Figure
+    figure = Figure(figsize=(6.4, 4.2), layout="constrained")
+    ax = figure.subplots()
+    for name, (color, style), marker in zip(measured, STYLES, "os^"):
+        ax.plot(K, formula[name], color=color, ls=style, lw=1.2, label=f"caches {name}: formula")
+        ax.plot(K, measured[name], marker, color=color, ms=5, label=f"caches {name}: measured")
+    ax.set(xlabel="inner steps K", ylabel="peak memory (MB)", title="Memory of one meta-gradient", ylim=(0, None))
+    ax.grid(alpha=0.25)
+    ax.legend(frameon=False)
+    return figure
 
 
 def v_curve(steps: Array, difference: Array, complex_step: Array) -> "Figure":

@@ -9,9 +9,10 @@ import os
 import sys
 from time import perf_counter
 
-from console import Parser, fail, guarded
+from console import ROOT, Parser, fail, guarded
 
 T, N, H, ALPHA, BETA = 25, 10, 40, 0.01, 1e-3
+MEMORY_STEPS = (1, 2, 3, 5, 10, 20, 30, 40, 50)
 
 
 def run(argv):
@@ -20,7 +21,11 @@ def run(argv):
     parser.add_argument("--threads", type=int, default=1, help="cores and BLAS threads for both; default 1")
     parser.add_argument("--blocks", type=int, default=31, help="pairs of blocks timed; default 31")
     parser.add_argument("--iterations", type=int, default=100, help="meta-iterations in a block; default 100")
+    parser.add_argument("--memory", action="store_true",
+                        help="instead, measure peak memory against inner steps, and draw it into the notes' figure")
     args = parser.parse_args(argv)
+    if args.memory:
+        return memory()
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
     for name, value, most in (("threads", args.threads, len(cores)), ("blocks", args.blocks, 10**6),
                               ("iterations", args.iterations, 10**6)):
@@ -55,6 +60,39 @@ def run(argv):
         print(f"maml_numpy / JAX jit: median {np.median(ratio):.2f}   (min {ratio.min():.2f}, max {ratio.max():.2f})")
     else:
         print("JAX is not installed; `pip install jax` adds it to the comparison")
+    return 0
+
+
+def memory():
+    """Measure, print and draw the peak memory of one meta-gradient against K, caches kept and recomputed."""
+    import tracemalloc
+
+    from maml_numpy import plots
+    from maml_numpy.algorithms import MAML
+    objective, theta, support, query = problem()
+    peaks = {"kept": [], "recomputed": []}
+    for how, values in peaks.items():
+        for K in MEMORY_STEPS:
+            algorithm = MAML(objective, ALPHA, K, keep_caches=how == "kept")
+            algorithm.meta_gradient(theta, support, query)  # what is only ever allocated once is not counted
+            tracemalloc.start()
+            algorithm.meta_gradient(theta, support, query)
+            values.append(tracemalloc.get_traced_memory()[1] / 1e6)
+            tracemalloc.stop()
+    P, record = theta.size, N * (8 * H + 6)  # numbers per task and step: theta_k, and the record (note 07)
+    slopes = {"kept": (P + record) * T * theta.itemsize / 1e6, "recomputed": P * T * theta.itemsize / 1e6}
+    anchor = MEMORY_STEPS.index(10)  # by then, everything that is in flight whatever K is has been allocated
+    formula = {how: [values[anchor] + slopes[how] * (K - MEMORY_STEPS[anchor]) for K in MEMORY_STEPS]
+               for how, values in peaks.items()}
+    print(f"peak memory of one meta-gradient in MB, (T, N, H) = ({T}, {N}, {H}), {theta.dtype}; the formula goes "
+          f"through what K = {MEMORY_STEPS[anchor]} takes and grows by {slopes['kept']:.3f} (kept) or {slopes['recomputed']:.3f} a step")
+    print(f"{'K':>4}{'kept':>10}{'formula':>10}{'recomputed':>14}{'formula':>10}")
+    for i, K in enumerate(MEMORY_STEPS):
+        print(f"{K:>4}{peaks['kept'][i]:>10.2f}{formula['kept'][i]:>10.2f}{peaks['recomputed'][i]:>14.2f}"
+              f"{formula['recomputed'][i]:>10.2f}")
+    picture = ROOT / "derivations" / "figures" / "memory.png"
+    plots.save(plots.memory_curves(MEMORY_STEPS, peaks, formula), picture)
+    print(f"saved {picture}")
     return 0
 
 

@@ -46,3 +46,11 @@ def test_a_reader_that_leaves_is_no_error():
     done = subprocess.run(f"{sys.executable} {ROOT / 'scripts' / 'gradcheck.py'} --only dense | head -n 1", shell=True,
                           capture_output=True, text=True)
     assert done.stdout.startswith("subject") and "Traceback" not in done.stderr
+
+
+def test_the_template_for_ones_own_tasks_learns_in_under_thirty_lines():
+    path = ROOT / "scripts" / "own_tasks.py"
+    assert len(path.read_text().splitlines()) < 30
+    done = subprocess.run([sys.executable, path], capture_output=True, text=True, check=True)
+    before, once, often = (float(line.split()[-1]) for line in done.stdout.splitlines())
+    assert once < before / 2 and often < once
