@@ -152,7 +152,7 @@ class Clipped:
 
     def step(self, theta: Array, theta_bar: Array, state: Any) -> tuple[Array, Any]:
         """theta, theta_bar: (P,)."""
-        length = float(array_module(theta_bar).linalg.norm(theta_bar))
+        length = float(array_module(theta_bar).linalg.norm(theta_bar.astype(float)))  # squares overflow float32 early
         if length > self.longest:
             theta_bar = theta_bar * (self.longest / length)  # (optim.6)
         return self.optimizer.step(theta, theta_bar, state)

@@ -151,6 +151,59 @@ def save(figure: "Figure", path: Path) -> None:
         figure.savefig(file, dpi=130, format="png")
 
 
+def factor_grid(values: Mapping[str, Mapping[str, Sequence[Sequence[float]]]], rows: Sequence[str]) -> "Figure":
+    """Draw how each factor's levels do: a column per factor, a row per statistic, a point per seed, a line at their
+    median.
+
+    values: factor -> level -> for each row the seeds' values. What is not finite is drawn as a cross at the top.
+    """
+    from matplotlib.figure import Figure
+    figure = Figure(figsize=(2.6 * len(values), 2.3 * len(rows) + 0.6), layout="constrained")
+    axes = figure.subplots(len(rows), len(values), sharey="row", sharex="col", squeeze=False)
+    for column, (factor, levels) in zip(axes.T, values.items()):
+        for row, ax in enumerate(column):
+            for place, (level, by_row) in enumerate(levels.items()):
+                seeds = np.array(by_row[row], float)
+                finite = seeds[np.isfinite(seeds)]
+                spots = place + np.linspace(-0.15, 0.15, len(seeds))
+                ax.plot(spots[np.isfinite(seeds)], finite, "o", color=BLUE, ms=4)
+                ax.plot(spots[~np.isfinite(seeds)], np.full(len(seeds) - len(finite), 0.97), "x", color=RED, ms=6,
+                        transform=ax.get_xaxis_transform())
+                if 2 * len(finite) > len(seeds):
+                    ax.hlines(np.median(seeds), place - 0.32, place + 0.32, color=BLACK, lw=1.5)
+            ax.grid(alpha=0.25, axis="y")
+            ax.set_xticks(range(len(levels)), levels, fontsize="small")
+            ax.set_xlim(-0.6, len(levels) - 0.4)
+        column[0].set_title(factor)
+    for ax, label in zip(axes[:, 0], rows):
+        ax.set_ylabel(label)
+        ax.set_ylim(0, None)
+    figure.suptitle("One number changed at a time: a point per seed, a line at their median, a cross where it is not "
+                    "finite")
+    return figure
+
+
+def stability_panels(panels: Mapping[str, tuple[Array, Array, Array]], N: int) -> "Figure":
+    """Draw, for every task, error after ten steps over error before against the sharpness of its support loss.
+
+    panels: title -> (alpha times the largest eigenvalue, error ratio, whether the task ever diverged), each (T,).
+    """
+    from matplotlib.figure import Figure
+    figure = Figure(figsize=(5.2 * len(panels), 4.4), layout="constrained")
+    axes = figure.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)[0]
+    for ax, (title, (sharpness, ratio, diverged)) in zip(axes, panels.items()):
+        ratio = np.minimum(np.nan_to_num(ratio, nan=np.inf), 1e3)
+        ax.axvline(2, color=BLACK, lw=1, ls="--", label="2: beyond, a step overshoots")
+        ax.plot(sharpness[~diverged], ratio[~diverged], ".", color=BLUE, ms=3, alpha=0.4, label="task")
+        ax.plot(sharpness[diverged], ratio[diverged], "x", color=RED, ms=7, label="task that diverged at some step")
+        ax.set(title=title, xlabel="α × largest eigenvalue of the support Hessian", yscale="log")
+        ax.grid(alpha=0.25)
+    axes[0].set_ylabel("error after 10 steps / error before")
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
+    figure.suptitle(f"Where tasks diverge, N = {N}, every unseen task of every seed")
+    return figure
+
+
 def memory_curves(K: Sequence[int], measured: Mapping[str, Sequence[float]], formula: Mapping[str, Sequence[float]]
                   ) -> "Figure":
     """Draw peak memory against inner steps: what was measured as points, the formula as lines; each in MB."""

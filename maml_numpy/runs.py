@@ -29,7 +29,7 @@ class Recipe(NamedTuple):
     """How to train.
 
     theta: the start, (P,). draw: generator -> support, query of one meta-batch. rng: that generator at the start.
-    iterations: how many outer updates.
+    iterations: how many outer updates. patience: of `training.train`.
     """
 
     algorithm: Algorithm
@@ -38,6 +38,7 @@ class Recipe(NamedTuple):
     draw: Callable[[np.random.Generator], tuple[Batch, Batch]]
     rng: np.random.Generator
     iterations: int
+    patience: int = 0
 
 
 def train_in(folder: Path, recipe: Recipe, config: Mapping[str, Any], save_every: float = 10.0) -> Iterator[Progress]:
@@ -65,17 +66,20 @@ def train_in(folder: Path, recipe: Recipe, config: Mapping[str, Any], save_every
         write_text(folder / CONFIG, json.dumps(config, indent=1) + "\n")
         write_text(folder / METRICS, "".join(_lines_until(folder / METRICS, start.iteration)))
         latest = state_after(start) if start.iteration == recipe.iterations else None
-        losses, last_save = [], monotonic()
-        updates = train(recipe.algorithm, recipe.optimizer, start, lambda: recipe.draw(rng), recipe.iterations)
+        losses, passed_over, last_save = [], 0, monotonic()
+        updates = train(recipe.algorithm, recipe.optimizer, start, lambda: recipe.draw(rng), recipe.iterations,
+                        recipe.patience)
         with open(folder / METRICS, "a") as metrics:
             try:
                 for progress in updates:
                     losses.append(progress.loss)
+                    passed_over += progress.passed_over
                     if progress.iteration % METRICS_EVERY == 0 or progress.iteration == recipe.iterations:
-                        line = {"iteration": progress.iteration, "loss": sum(losses) / len(losses)}
+                        line = {"iteration": progress.iteration, "loss": sum(losses) / len(losses),
+                                "passed_over": passed_over}
                         metrics.write(json.dumps(line) + "\n")
                         metrics.flush()
-                        losses.clear()
+                        losses, passed_over = [], 0
                         latest = state_after(progress)
                         if monotonic() - last_save >= save_every:
                             checkpoint.save(latest)

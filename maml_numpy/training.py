@@ -22,46 +22,54 @@ class Progress(NamedTuple):
     """Where training stands after an update.
 
     iteration: updates taken. loss: J of the update's meta-batch before it was taken. theta: (P,) after it.
-    state: the optimizer's.
+    state: the optimizer's. passed_over: meta-batches passed over since the update before it.
     """
 
     iteration: int
     loss: float
     theta: Array
     state: Any
+    passed_over: int = 0
 
 
-def train(algorithm: Algorithm, optimizer: Optimizer, start: Array | Progress, draw: Draw, iterations: int
-          ) -> Iterator[Progress]:
+def train(algorithm: Algorithm, optimizer: Optimizer, start: Array | Progress, draw: Draw, iterations: int,
+          patience: int = 0) -> Iterator[Progress]:
     """Take outer updates until there were `iterations` >= 0 of them, yielding after each.
 
-    start: theta (P,), left as it is, or the progress of an earlier training to go on from.
-    Raises ValueError for iterations < 0 and NonFinite, after the last good update was yielded, when an example, a loss
-    or a gradient is not finite.
+    start: theta (P,), left as it is, or the progress of an earlier training to go on from. patience: how many
+    meta-batches in a row may be passed over because their loss or gradient is not finite; a single task whose
+    adaptation overflows then costs its meta-batch, not the training.
+    Raises ValueError for iterations < 0 or patience < 0 and NonFinite, after the last good update was yielded, when an
+    example is not finite or, once patience is exhausted, a loss or a gradient.
     """
-    if iterations < 0:
-        raise ValueError(f"iterations must be at least 0, got {iterations}")
+    for name, value in (("iterations", iterations), ("patience", patience)):
+        if value < 0:
+            raise ValueError(f"{name} must be at least 0, got {value}")
     keep_freed_memory()
     if not isinstance(start, Progress):
         start = Progress(0, float("nan"), start, optimizer.start(start))
-    theta, state = start.theta, start.state
-    for iteration in range(start.iteration + 1, iterations + 1):
+    theta, state, iteration, passed_over = start.theta, start.state, start.iteration, 0
+    while iteration < iterations:
         support, query = draw()
         with np.errstate(over="ignore", invalid="ignore"):  # said once, below, and with a name
             outcome = algorithm.meta_gradient(theta, support, query)
             loss = float(outcome.losses.mean())
         if not (isfinite(loss) and array_module(theta).isfinite(outcome.theta_bar).all()):
-            raise NonFinite(f"iteration {iteration}: {_culprit(algorithm.layout, support, query, outcome)}")
+            in_data = non_finite(support, "support") or non_finite(query, "query")
+            if in_data or passed_over == patience:
+                culprit = f"{in_data} is not finite" if in_data else _culprit(algorithm.layout, outcome)
+                raise NonFinite(f"iteration {iteration + 1}: {culprit}")
+            passed_over += 1
+            continue
         theta, state = optimizer.step(theta, outcome.theta_bar, state)
-        yield Progress(iteration, loss, theta, state)
+        iteration += 1
+        yield Progress(iteration, loss, theta, state, passed_over)
+        passed_over = 0
 
 
-def _culprit(layout: Layout, support: Batch, query: Batch, outcome: MetaGradient) -> str:
+def _culprit(layout: Layout, outcome: MetaGradient) -> str:
     """Words for the first thing, in the order of the computation, that is not finite."""
     xp = array_module(outcome.losses)
-    in_data = non_finite(support, "support") or non_finite(query, "query")
-    if in_data:
-        return f"{in_data} is not finite"
     finite = xp.isfinite(outcome.losses)
     if not finite.all():
         return f"the loss of task {int(finite.argmin())} is not finite; a smaller alpha or beta may help"

@@ -84,8 +84,8 @@ def memory():
     anchor = MEMORY_STEPS.index(10)  # by then, everything that is in flight whatever K is has been allocated
     formula = {how: [values[anchor] + slopes[how] * (K - MEMORY_STEPS[anchor]) for K in MEMORY_STEPS]
                for how, values in peaks.items()}
-    print(f"peak memory of one meta-gradient in MB, (T, N, H) = ({T}, {N}, {H}), {theta.dtype}; the formula goes through "
-          f"what K = {MEMORY_STEPS[anchor]} takes and grows by {slopes['kept']:.3f} (kept) or "
+    print(f"peak memory of one meta-gradient in MB, (T, N, H) = ({T}, {N}, {H}), {theta.dtype}; the formula goes "
+          f"through what K = {MEMORY_STEPS[anchor]} takes and grows by {slopes['kept']:.3f} (kept) or "
           f"{slopes['recomputed']:.3f} a step")
     print(f"{'K':>4}{'kept':>10}{'formula':>10}{'recomputed':>14}{'formula':>10}")
     for i, K in enumerate(MEMORY_STEPS):

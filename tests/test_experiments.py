@@ -81,7 +81,7 @@ def test_results_are_of_the_steps_they_name_on_tasks_never_trained_on():
     found, seen = sinusoid.test(CONFIG, "maml", theta), []
     assert list(found) == ["MAML"]
     for N in (5, 10):
-        support, grid = sinusoid._unseen(CONFIG, N)
+        support, grid = sinusoid.unseen(CONFIG, N)
         assert support.x.shape == (600, N, 1) and grid.x.shape == (600, 100, 1)
         seen.append(grid)
         losses = losses_after(CONFIG.objective(), theta, support, grid, 0.02, range(11)).astype(float)
@@ -106,7 +106,7 @@ def test_a_baseline_is_also_tested_with_the_rate_that_suits_it_best():
         assert plain["alpha"] == [0.02] * 6
         assert tuned["alpha"][0] is None and set(tuned["alpha"][1:]) <= set(sinusoid.RATES)
         assert all(better < worse for better, worse in zip(tuned["mean"][1:], plain["mean"][1:]))
-        losses = losses_after(CONFIG.objective(), theta, *sinusoid._unseen(CONFIG, 10), tuned["alpha"][3], [3])
+        losses = losses_after(CONFIG.objective(), theta, *sinusoid.unseen(CONFIG, 10), tuned["alpha"][3], [3])
         assert tuned["mean"][3] == pytest.approx(losses[0].astype(float).mean(), rel=1e-6)
 
 
@@ -141,7 +141,7 @@ def test_figures_show_the_median_task_before_and_after_and_nine_tasks_of_the_fir
     figures = sinusoid.figures(CONFIG, {"maml": theta, "fomaml": theta, "random": theta})
     assert [ax.get_title() for ax in figures["panels"].axes] == ["MAML", "random start"]
     assert len(figures["tasks"].axes) == 9
-    support, grid = sinusoid._unseen(CONFIG, 10)
+    support, grid = sinusoid.unseen(CONFIG, 10)
     heights = np.abs(grid.y).max(axis=(1, 2))
     lines = {line.get_label(): line.get_xydata() for line in figures["panels"].axes[0].get_lines()}
     task = int(np.flatnonzero((grid.y[:, :, 0] == lines["truth"][:, 1].astype("f")).all(axis=1))[0])

@@ -55,6 +55,9 @@ def test_a_long_gradient_is_scaled_down_and_a_short_one_is_not():
     assert np.allclose(theta, THETA - 0.2 * long / np.linalg.norm(long), rtol=1e-14)
     theta, _ = Clipped(SGD(0.1), 2.0).step(THETA, short, state)
     assert (theta == THETA - 0.1 * short).all()
+    huge = (GRADIENTS[0] * 1e30).astype("f")
+    theta, _ = Clipped(SGD(0.1), 2.0).step(THETA.astype("f"), huge, state)
+    assert np.linalg.norm(theta - THETA) == pytest.approx(0.2, rel=1e-5) and theta.dtype == np.float32
     assert Clipped(Adam(0.1), 2.0).start(THETA).m.shape == THETA.shape
 
 

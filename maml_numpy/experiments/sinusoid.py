@@ -59,6 +59,7 @@ class Config:
     beta: float = _option(1e-3, "outer learning rate (Adam)")
     decay: float = _option(0.0, "share of the training, at its end, over which beta falls to 0 by a cosine")
     clip: float = _option(0.0, "longest outer gradient, a longer one is scaled down to it; 0 sets no limit")
+    patience: int = _option(0, "meta-batches in a row that are passed over when a task of theirs overflows; then stop")
     H: int = _option(40, "width of the two hidden layers")
     init: str = _option("truncated_normal", "how the initial weights are drawn", INITIALISERS)
     sigma: float = _option(0.01, "standard deviation of the truncated normal, which is cut at two sigma")
@@ -67,7 +68,7 @@ class Config:
     x: tuple[float, float] = _option((-5.0, 5.0), "range of the inputs")
 
     def __post_init__(self) -> None:
-        for name, least in (("iterations", 0), ("T", 1), ("N_query", 1), ("K", 1), ("H", 1)):
+        for name, least in (("iterations", 0), ("T", 1), ("N_query", 1), ("K", 1), ("patience", 0), ("H", 1)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
         if not 1 <= self.N[0] <= self.N[1]:
@@ -117,7 +118,8 @@ def recipe(config: Config, method: str, seed: int) -> Recipe:
         return tasks.examples(rng, drawn, N), tasks.examples(rng, drawn, config.N_query)
 
     return Recipe(algorithm(config, method), Clipped(adam, config.clip) if config.clip else adam,
-                  start(config, seed), draw, np.random.default_rng([seed, 1]), config.iterations)
+                  start(config, seed), draw, np.random.default_rng([seed, 1]), config.iterations,
+                  config.patience)
 
 
 def test(config: Config, method: str, theta: Array) -> dict[str, dict[str, Statistics]]:
@@ -130,19 +132,19 @@ def test(config: Config, method: str, theta: Array) -> dict[str, dict[str, Stati
     objective, alphas = config.objective(), np.full(len(TEST_STEPS), config.alpha)
     results: dict[str, dict[str, Statistics]] = {TITLES[method]: {}}
     for N in TEST_N:
-        unseen = _unseen(config, N)
-        losses = losses_after(objective, theta, *unseen, config.alpha, TEST_STEPS)
+        test_tasks = unseen(config, N)
+        losses = losses_after(objective, theta, *test_tasks, config.alpha, TEST_STEPS)
         results[TITLES[method]][f"N={N}"] = statistics(losses, alphas)
         if method in BASELINES:
-            held_out = _unseen(config, N, HELD_OUT_TASKS, HELD_OUT_SEED)
-            tuned = tuned_losses(objective, theta, held_out, unseen, RATES, TEST_STEPS)
+            held_out = unseen(config, N, HELD_OUT_TASKS, HELD_OUT_SEED)
+            tuned = tuned_losses(objective, theta, held_out, test_tasks, RATES, TEST_STEPS)
             results.setdefault(f"{TITLES[method]}, tuned", {})[f"N={N}"] = statistics(*tuned)
     return results
 
 
 def summary(config: Config) -> dict[str, Any]:
     """What the results of `test` are measured on, and the errors of two predictors that never see an example."""
-    _, grid = _unseen(config, TEST_N[0])
+    _, grid = unseen(config, TEST_N[0])
     expected = config.tasks().expected(grid.x)
     return {"tasks": TEST_TASKS, "grid": TEST_GRID, "steps": list(TEST_STEPS),
             "anchors": {"always 0": float((grid.y ** 2).mean()),
@@ -155,7 +157,7 @@ def figures(config: Config, thetas: Mapping[str, Array]) -> dict[str, "Figure"]:
     thetas: method -> theta (P,). Each panel shows truth, support examples and the predictions after FIGURE_STEPS steps.
     """
     N = max(TEST_N)
-    support, grid = _unseen(config, N)
+    support, grid = unseen(config, N)
     order = np.abs(grid.y).max(axis=(1, 2)).argsort()  # by amplitude
     first, shown = next(iter(thetas)), [name for name in thetas if name != "fomaml" or "maml" not in thetas]
     panels = [_panel(config, thetas[name], TITLES[name], support, grid, order[TEST_TASKS // 2]) for name in shown]
@@ -176,7 +178,7 @@ def _panel(config: Config, theta: Array, title: str, support: Batch, grid: Batch
     return Panel(title, one.x.ravel(), one.y.ravel(), x.x.ravel(), predictions, x.y.ravel())
 
 
-def _unseen(config: Config, N: int, T: int = TEST_TASKS, seed: int = TEST_SEED) -> tuple[Batch, Batch]:
+def unseen(config: Config, N: int, T: int = TEST_TASKS, seed: int = TEST_SEED) -> tuple[Batch, Batch]:
     """Support sets of N examples and grids of T tasks: the same tasks for every N, never those of training."""
     family = config.tasks()
     tasks = family.sample(np.random.default_rng([seed, 0]), T)
