@@ -14,21 +14,36 @@ class Step(NamedTuple):
     """One inner step as taken.
 
     theta: theta_k before the step, (P,) for a shared start and (T, P) after it. batch: the examples used.
-    record: what the gradient left for the way back, or None when the step is to be recomputed.
+    record: what the gradient left for the way back, or None when the step is to be recomputed. dtheta: the gradient,
+    (T, P), or None where no rate is to be learned from it.
     """
 
     theta: Array
     batch: Any
     record: Optional[Any]
+    dtheta: Optional[Array] = None
 
 
-def adapt(objective: Objective, theta: Array, batches: Sequence[Any], alpha: Any, keep_caches: bool = False
-          ) -> tuple[Array, list[Step]]:
+class Cotangents(NamedTuple):
+    """What the way back arrives with.
+
+    theta: theta_bar_0, shaped like theta_0; for a shared start (P,) the sum over tasks. psi: psi_bar, of an objective
+    that has other parameters psi, else None. alpha: alpha_bar, (P,), where the steps kept their gradients, else None.
+    """
+
+    theta: Array
+    psi: Optional[Array] = None
+    alpha: Optional[Array] = None
+
+
+def adapt(objective: Objective, theta: Array, batches: Sequence[Any], alpha: Any, keep_caches: bool = False,
+          keep_gradients: bool = False) -> tuple[Array, list[Step]]:
     """Take one SGD step per batch, every task on its own examples; used in training and at test alike.
 
     theta: (P,) or (T, P), theta_0. batches: one per step, so K = len(batches). alpha: inner learning rate, a float or
     one rate per parameter, (P,); 0 adapts nothing.
     keep_caches: keep what the way back needs of each step; otherwise only theta_k is kept and `backward` recomputes.
+    keep_gradients: keep each dtheta_k too, from which `backward` makes alpha_bar.
     Returns theta_K, (T, P) (or theta itself for K = 0), and the K steps.
     Raises ValueError when a batch does not fit or alpha is no number and no (P,) array of theta's precision.
     """
@@ -36,47 +51,54 @@ def adapt(objective: Objective, theta: Array, batches: Sequence[Any], alpha: Any
     for batch in batches:
         objective.check(theta, batch, "support")
         dtheta, record = _gradient(objective, theta, batch)
-        steps.append(Step(theta, batch, record if keep_caches else None))
+        steps.append(Step(theta, batch, record if keep_caches else None, dtheta if keep_gradients else None))
         del record  # or it would live on through the next gradient
         theta = theta - alpha * dtheta  # (inner.1)
     return theta, steps
 
 
 def backward(objective: Objective, steps: Sequence[Step], theta_bar: Array, alpha: Any, second_order: bool = True
-             ) -> Array:
-    """Carry the cotangent of theta_K back to theta_0 through every step.
+             ) -> Cotangents:
+    """Carry the cotangent of theta_K back through every step, to theta_0 and to all else the steps depend on.
 
     steps, alpha: of `adapt`. theta_bar: (T, P), the cotangent of theta_K, in theta's dtype. second_order: False leaves
     out the one term that differentiates the gradient (first-order MAML); what remains is the identity.
-    Returns theta_bar_0, shaped like theta_0: for a shared start (P,), the sum over tasks. With no steps, theta_bar.
+    Returns the cotangents of theta_0, psi and alpha; with no steps, theta_bar and nothing else. psi is reached through
+    the gradients alone: first order leaves nothing of its cotangent, and None is what it gets.
     Raises ValueError for a theta_bar of another shape or dtype.
     """
     if not steps:
-        return theta_bar
+        return Cotangents(theta_bar)
     xp, last = array_module(theta_bar), steps[-1]
     shape = len(last.batch[0]), last.theta.shape[-1]
     if theta_bar.shape != shape or theta_bar.dtype != last.theta.dtype:
         raise ValueError(f"theta_bar must be {shape} of {last.theta.dtype}, got {theta_bar.shape} of {theta_bar.dtype}")
     alpha = _rate(alpha, last.theta)
-    for theta, batch, record in reversed(steps):
+    psi_bar: Optional[Array] = None
+    alpha_bar: Optional[Array] = None
+    for theta, batch, record, dtheta in reversed(steps):
+        if dtheta is not None:
+            alpha_share = -(theta_bar * dtheta).sum(axis=0)  # (inner.6)
+            alpha_bar = alpha_share if alpha_bar is None else alpha_bar + alpha_share
         carried = theta_bar.sum(axis=0) if theta.ndim < theta_bar.ndim else theta_bar  # (inner.4)
         if second_order:
             if record is None:
                 _, record = _gradient(objective, theta, batch)
             dtheta_bar = -alpha * theta_bar  # (inner.2)
             theta_bar = xp.empty(carried.shape, carried.dtype)
-            objective.second_order(record, dtheta_bar, theta_bar)
+            psi_share = objective.second_order(record, dtheta_bar, theta_bar)
             theta_bar += carried  # (inner.3)
+            psi_bar = psi_share if psi_bar is None else psi_bar + psi_share  # (inner.7)
         else:
             theta_bar = carried  # (inner.5)
-    return theta_bar
+    return Cotangents(theta_bar, psi_bar, alpha_bar)
 
 
 def _rate(alpha: Any, theta: Array) -> Any:
     """alpha as a Python float, which leaves every precision as it is, or as the (P,) array it is."""
     if getattr(alpha, "ndim", 0) == 0:
         return float(alpha)
-    if alpha.shape != theta.shape[-1:] or alpha.dtype != theta.real.dtype:
+    if alpha.shape != theta.shape[-1:] or alpha.dtype not in (theta.dtype, theta.real.dtype):
         raise ValueError(f"alpha must be a number or ({theta.shape[-1]},) of {theta.real.dtype}, got {alpha.shape} of "
                          f"{alpha.dtype}")
     return alpha

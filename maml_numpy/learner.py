@@ -78,5 +78,7 @@ def load(folder: str | Path) -> Learner:
     Raises checkpoint.CheckpointError when there is none, or none that can be used.
     """
     found = checkpoint.load(Path(folder) / CHECKPOINT)
-    config, _ = experiments.read_config(found)
-    return Learner(config.objective(), found.theta_of(config.objective().layout), config.alpha)
+    config, labels = experiments.read_config(found)
+    experiment, method = experiments.find(labels["experiment"]), labels["method"]
+    learned = found.theta_of(experiment.algorithm(config, method).layout)
+    return Learner(config.objective(), *experiment.split(config, method, learned))

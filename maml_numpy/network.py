@@ -30,7 +30,7 @@ class Network:
     """A chain of layers on D input features.
 
     layers: in order. names: of each, its kind and its place among its kind: dense1, relu1, dense2, …
-    taps: names of layers whose outputs the network hands out beside its own.
+    widths: the number of features each gives. taps: names of layers whose outputs the network hands out beside its own.
     layout: the `Layout` of its flat parameter vector, pieces named "dense1.W" and so on. D, M: features in and out.
     Raises ValueError for an empty chain, a layer that does not fit the one before it, blocks that do not cover a
     layer's pieces, an unknown tap. Every method raises it for a flat vector of another layout.
@@ -42,11 +42,12 @@ class Network:
         kinds = [type(layer).__name__.lower() for layer in layers]
         self.names = [f"{kind}{kinds[:i + 1].count(kind)}" for i, kind in enumerate(kinds)]
         self.layers, self.taps, self.D = tuple(layers), tuple(taps), D
-        self.M = D
+        self.M, self.widths = D, []
         for name, layer in zip(self.names, layers):
             if getattr(layer, "D", self.M) != self.M:
                 raise ValueError(f"{name} takes {getattr(layer, 'D')} features, what comes before it gives {self.M}")
             self.M = getattr(layer, "M", self.M)
+            self.widths.append(self.M)
             if sum(map(prod, layer.shapes.values())) != sum(map(prod, layer.blocks.values())):
                 raise ValueError(f"{name} has blocks {dict(layer.blocks)} that do not cover {dict(layer.shapes)}")
         self.layout = Layout({f"{name}.{piece}": shape for name, layer in zip(self.names, layers)
@@ -80,20 +81,22 @@ class Network:
                 taps[name] = y
         return y, Pass(params, caches, taps)
 
-    def backward(self, run: Pass, dy: Array, dtheta: Array, dtaps: Taps = NO_TAPS) -> tuple[Array, list[Array]]:
+    def backward(self, run: Pass, dy: Array, dtheta: Optional[Array], dtaps: Taps = NO_TAPS
+                 ) -> tuple[Array, list[Array]]:
         """Write dtheta and return dx (T, N, D) and the deltas: the gradient at each layer's output, in order.
 
-        dy: (T, N, M). dtaps: gradients arriving at the tapped activations from elsewhere.
+        dy: (T, N, M). dtheta: None where nobody wants it. dtaps: gradients arriving at the tapped activations from
+        elsewhere.
         Raises ValueError for a name that is no tap, an array of another shape than the tap, a dtheta of another layout.
         """
         return self._down(run, dy, dtheta, dtaps, [None] * len(self.layers))
 
-    def up(self, run: Pass, deltas: Sequence[Array], dtheta_bar: Array, theta_bar: Array,
+    def up(self, run: Pass, deltas: Sequence[Array], dtheta_bar: Optional[Array], theta_bar: Array,
            dx_bar: Optional[Array] = None) -> tuple[Array, dict[str, Array], list[Optional[Array]]]:
         """First sweep of second order, input to output: the double_backward of every layer.
 
-        deltas: as `backward` left them. dtheta_bar: (P,) or (T, P), the cotangent of dtheta. dx_bar: that of dx, None
-        for zero. theta_bar: (P,) or (T, P), overwritten with what reaches theta on the way.
+        deltas: as `backward` left them. dtheta_bar: (P,) or (T, P), the cotangent of dtheta. dx_bar: that of dx. One of
+        the two may be None, for zero. theta_bar: (P,) or (T, P), overwritten with what reaches theta on the way.
         Returns dy_bar (T, N, M), dtaps_bar (the cotangents of dtaps) and what each layer left behind at its input.
         """
         dtaps_bar, left = {}, []
@@ -119,7 +122,7 @@ class Network:
         theta_bar += share  # (network.6)
         return x_bar
 
-    def _down(self, run: Pass, v: Array, out: Array, taps: Taps, left: Sequence[Optional[Array]]
+    def _down(self, run: Pass, v: Array, out: Optional[Array], taps: Taps, left: Sequence[Optional[Array]]
               ) -> tuple[Array, list[Array]]:
         """Carry v from output to input; at each layer add what arrives at its tap and what waits at its input."""
         for name, tap in taps.items():
@@ -138,8 +141,10 @@ class Network:
                 v = v + left[i]  # (network.5)
         return v, arriving[::-1]
 
-    def _by_layer(self, theta: Array) -> list[Views]:
-        """A flat vector's blocks, one dictionary per layer."""
+    def _by_layer(self, theta: Optional[Array]) -> list[Views]:
+        """A flat vector's blocks, one dictionary per layer; empty ones for None."""
+        if theta is None:
+            return [{} for _ in self.layers]
         return self.layout.grouped_views(theta, self._places)
 
 

@@ -3,7 +3,7 @@
 Derived in derivations/06_objectives.md. An objective is whatever offers `loss`, `gradient`, `second_order` and `check`.
 """
 
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Optional, Protocol
 
 from .backend import Array
 from .batch import Batch, check_batch
@@ -13,7 +13,7 @@ from .parameters import Layout
 
 
 class Objective(Protocol):
-    """L(theta; batch), one value per task.
+    """L(theta, psi; batch), one value per task. Most objectives have no psi.
 
     layout: of theta. theta is (P,) or (T, P); a gradient of a shared theta is the sum over tasks.
     """
@@ -29,8 +29,9 @@ class Objective(Protocol):
     def gradient(self, theta: Array, batch: Any, dloss: Array, dtheta: Array) -> tuple[Array, Any]:
         """Write dtheta, the gradient of sum_t dloss_t L_t; return the losses (T,) and a record for second_order."""
 
-    def second_order(self, record: Any, dtheta_bar: Array, theta_bar: Array) -> None:
-        """The vector-Jacobian product of `gradient`: write theta_bar for the cotangent dtheta_bar."""
+    def second_order(self, record: Any, dtheta_bar: Array, theta_bar: Array) -> Optional[Array]:
+        """The vector-Jacobian product of `gradient`: write theta_bar for the cotangent dtheta_bar, and return psi_bar,
+        or None where there is no psi."""
 
 
 class Record(NamedTuple):

@@ -44,24 +44,40 @@ class Cosine:
         return self.beta * (1 + cos(pi * min(1.0, (t - 1 - begin) / (self.iterations - begin)))) / 2  # (optim.5)
 
 
-Rate = Union[float, Cosine]
+@dataclass(frozen=True)
+class Linear:
+    """An outer learning rate that falls from beta >= 0 to 0 in a straight line, over `iterations` updates."""
+
+    beta: float
+    iterations: int
+
+    def __post_init__(self) -> None:
+        keep_floats(self, "beta")
+        _check_rate(self.beta)
+
+    def __call__(self, t: int) -> float:
+        """The rate of update t = 1, 2, …"""
+        return self.beta * max(0.0, 1 - (t - 1) / self.iterations)  # (optim.7)
+
+
+Rate = Union[float, Cosine, Linear]
 
 
 def _check_rate(beta: Rate) -> None:
-    if not isinstance(beta, Cosine) and not beta >= 0:
+    if not callable(beta) and not beta >= 0:
         raise ValueError(f"beta must be at least 0, got {beta}")
 
 
 def _keep_rate(settings: Any) -> None:
     """Check the field beta, and turn it into a Python float where it is a number."""
     _check_rate(settings.beta)
-    if not isinstance(settings.beta, Cosine):
+    if not callable(settings.beta):
         keep_floats(settings, "beta")
 
 
 def _rate(beta: Rate, t: int) -> float:
     """The rate of update t = 1, 2, …"""
-    return beta(t) if isinstance(beta, Cosine) else beta
+    return beta(t) if callable(beta) else beta
 
 
 class SGDState(NamedTuple):
@@ -72,7 +88,7 @@ class SGDState(NamedTuple):
 
 @dataclass(frozen=True)
 class SGD:
-    """Plain gradient descent with outer learning rate beta >= 0, a number or a `Cosine`."""
+    """Plain gradient descent with outer learning rate beta >= 0, a number, `Cosine` or `Linear`."""
 
     beta: Rate
 
@@ -99,7 +115,7 @@ class AdamState(NamedTuple):
 
 @dataclass(frozen=True)
 class Adam:
-    """Adam (Kingma & Ba 2015, arXiv:1412.6980) with outer learning rate beta >= 0, a number or a `Cosine`.
+    """Adam (Kingma & Ba 2015, arXiv:1412.6980) with outer learning rate beta >= 0, a number, `Cosine` or `Linear`.
 
     rho1, rho2: decay of the two running means, in [0, 1). eps: keeps the division finite, above 0.
     Raises ValueError for a number outside its range.

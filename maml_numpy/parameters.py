@@ -74,6 +74,11 @@ class Layout:
         raise ValueError(f"index must be in 0..{self.size - 1}, got {index}")
 
 
+def beside(first: Layout, second: Layout, prefix: str) -> Layout:
+    """The layout of one vector that holds `first` and then `second`, whose names get "prefix." before them."""
+    return Layout({**first.shapes, **{f"{prefix}.{name}": shape for name, shape in second.shapes.items()}})
+
+
 def per_task(theta: Array, T: int) -> Array:
     """View a shared vector as T equal rows without copying it.
 

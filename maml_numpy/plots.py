@@ -68,8 +68,8 @@ def adaptation_panels(panels: Sequence[Panel], suptitle: str, columns: int = 0) 
 def errors_by_step(results: Mapping[str, Any]) -> "Figure":
     """Draw mean and median error against inner steps, a line per method, a column per number of examples.
 
-    results: as `report` describes them. A band spans the seeds; of a single seed, the mean's 95% interval. A value that
-    is not finite leaves a gap.
+    results: as `report` describes them. A band spans the seeds; of a single seed, the mean's 95% interval. What is
+    not finite leaves a gap, what is far beyond the anchors is off the scale.
     """
     from matplotlib.figure import Figure
     methods = results["methods"]
@@ -92,6 +92,7 @@ def errors_by_step(results: Mapping[str, Any]) -> "Figure":
                 ax.axhline(value, color=BLACK, lw=0.8, ls=style, label=anchor)
             ax.set_title(f"{name}, {N.replace('=', ' = ')}")
             _log_scale(ax)
+    axes[0, 0].set_ylim(top=2 * max(results["anchors"].values()))  # a mean that diverged tasks decide goes off the top
     for ax in axes[-1]:
         ax.set(xlabel="inner steps", xticks=steps)
     for ax in axes[:, 0]:
@@ -101,27 +102,30 @@ def errors_by_step(results: Mapping[str, Any]) -> "Figure":
     return figure
 
 
-def training_curves(curves: Mapping[str, Sequence[tuple[Array, Array]]]) -> "Figure":
-    """Draw the training loss against iterations, a line per method, a band over seeds.
+def training_curves(curves: Mapping[str, Sequence[tuple[Array, Array]]], microseconds: Mapping[str, float]) -> "Figure":
+    """Draw the training loss against iterations and against time, a line per method, a band over seeds.
 
-    curves: method -> for each seed (iterations, losses), each (S,).
+    curves: method -> for each seed (iterations, losses), each (S,). microseconds: method -> the time of an iteration.
     """
     from matplotlib.figure import Figure
-    figure = Figure(figsize=(6.8, 4.2), layout="constrained")
-    ax = figure.subplots()
+    figure = Figure(figsize=(10.8, 4.2), layout="constrained")
+    axes = figure.subplots(1, 2, sharey=True)
     for (method, seeds), (color, style) in zip(curves.items(), cycle(STYLES)):
         length = min(len(losses) for _, losses in seeds)
         iterations = np.asarray(seeds[0][0][:length])
         window = max(1, length // 50)
         kernel = np.ones(window) / window
         values = np.stack([np.convolve(losses[:length], kernel, "valid") for _, losses in seeds])
-        shown = iterations[window - 1:]
-        ax.plot(shown, np.median(values, axis=0), color=color, ls=style, label=method)
-        ax.fill_between(shown, values.min(axis=0), values.max(axis=0), color=color, alpha=0.2, lw=0)
-    ax.set(xlabel="iteration", ylabel="outer loss in training, running mean",
-           title=f"Training, {_spread(curves)}")
-    _log_scale(ax)
-    ax.legend(frameon=False)
+        for ax, unit in zip(axes, (1.0, microseconds[method] / 1e6)):
+            shown = iterations[window - 1:] * unit
+            ax.plot(shown, np.median(values, axis=0), color=color, ls=style, label=method)
+            ax.fill_between(shown, values.min(axis=0), values.max(axis=0), color=color, alpha=0.2, lw=0)
+    axes[0].set(xlabel="iteration", ylabel="outer loss in training, running mean")
+    axes[1].set(xlabel="seconds: iterations times the time of one, measured alone")
+    for ax in axes:
+        _log_scale(ax)
+    axes[0].legend(frameon=False)
+    figure.suptitle(f"Training, {_spread(curves)}")
     return figure
 
 
@@ -155,21 +159,24 @@ def factor_grid(values: Mapping[str, Mapping[str, Sequence[Sequence[float]]]], r
     """Draw how each factor's levels do: a column per factor, a row per statistic, a point per seed, a line at their
     median.
 
-    values: factor -> level -> for each row the seeds' values. What is not finite is drawn as a cross at the top.
+    values: factor -> level -> for each row the seeds' values. What is not finite, or more than ten times the median of
+    its row, is drawn as a cross at the top.
     """
     from matplotlib.figure import Figure
     figure = Figure(figsize=(2.6 * len(values), 2.3 * len(rows) + 0.6), layout="constrained")
     axes = figure.subplots(len(rows), len(values), sharey="row", sharex="col", squeeze=False)
+    scales = [10 * np.median([by_row[row] for levels in values.values() for by_row in levels.values()])
+              for row in range(len(rows))]
     for column, (factor, levels) in zip(axes.T, values.items()):
         for row, ax in enumerate(column):
             for place, (level, by_row) in enumerate(levels.items()):
                 seeds = np.array(by_row[row], float)
-                finite = seeds[np.isfinite(seeds)]
+                shown = seeds <= scales[row]
                 spots = place + np.linspace(-0.15, 0.15, len(seeds))
-                ax.plot(spots[np.isfinite(seeds)], finite, "o", color=BLUE, ms=4)
-                ax.plot(spots[~np.isfinite(seeds)], np.full(len(seeds) - len(finite), 0.97), "x", color=RED, ms=6,
+                ax.plot(spots[shown], seeds[shown], "o", color=BLUE, ms=4)
+                ax.plot(spots[~shown], np.full((~shown).sum(), 0.94), "x", color=RED, ms=6,
                         transform=ax.get_xaxis_transform())
-                if 2 * len(finite) > len(seeds):
+                if 2 * shown.sum() > len(seeds):
                     ax.hlines(np.median(seeds), place - 0.32, place + 0.32, color=BLACK, lw=1.5)
             ax.grid(alpha=0.25, axis="y")
             ax.set_xticks(range(len(levels)), levels, fontsize="small")
@@ -178,8 +185,8 @@ def factor_grid(values: Mapping[str, Mapping[str, Sequence[Sequence[float]]]], r
     for ax, label in zip(axes[:, 0], rows):
         ax.set_ylabel(label)
         ax.set_ylim(0, None)
-    figure.suptitle("One number changed at a time: a point per seed, a line at their median, a cross where it is not "
-                    "finite")
+    figure.suptitle("One number changed at a time: a point per seed, a line at their median, a cross for what is far "
+                    "off the scale")
     return figure
 
 
@@ -201,6 +208,34 @@ def stability_panels(panels: Mapping[str, tuple[Array, Array, Array]], N: int) -
     axes[0].set_ylabel("error after 10 steps / error before")
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
     figure.suptitle(f"Where tasks diverge, N = {N}, every unseen task of every seed")
+    return figure
+
+
+def learned_loss_panels(x: Array, loss: Array, zero: Array, shifted: Array, sides: Sequence[tuple[float, float]],
+                        K: int) -> "Figure":
+    """Draw a learned loss against the source input, its pull, and the wave that K steps on that input lead to.
+
+    x, loss: (S,). zero, shifted: (3, S), the error on sin(x) and on sin(x + pi) after 0, 1 and K inner steps. sides:
+    the source inputs of training, shaded.
+    """
+    from matplotlib.figure import Figure
+    figure = Figure(figsize=(12.6, 4.0), layout="constrained")
+    axes = figure.subplots(1, 3)
+    axes[0].plot(x, loss, color=BLUE)
+    axes[0].set(title="the learned loss at the start", ylabel="learned loss")
+    pull = (zero[0] - zero[1]) - (shifted[0] - shifted[1])
+    axes[1].plot(x, pull, color=GREEN)
+    axes[1].axhline(0, color=BLACK, lw=0.8)
+    axes[1].set(title="its pull towards sin(x)", ylabel="what one step gains, less on sin(x + π)")
+    axes[2].plot(x, zero[2], color=BLUE, label="error on sin(x)")
+    axes[2].plot(x, shifted[2], color=RED, ls="--", label="error on sin(x + π)")
+    axes[2].set(title=f"after {K} steps on one source input", ylabel="mean absolute error", ylim=(0, None))
+    axes[2].legend(frameon=False)
+    for ax in axes:
+        for low, high in sides:
+            ax.axvspan(low, high, color=ORANGE, alpha=0.15, lw=0)
+        ax.set_xlabel("source input (shaded: those of training)")
+        ax.grid(alpha=0.25)
     return figure
 
 

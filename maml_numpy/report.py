@@ -12,7 +12,8 @@ import numpy as np
 from .backend import Array
 from .evaluation import summarise
 
-LABELS = {"mean": "mean", "median": "median", "p95": "95th percentile", "diverged": "diverged", "alpha": "alpha"}
+LABELS = {"mean": "mean", "median": "median", "p95": "95th percentile", "diverged": "diverged",
+          "correct": "correct phase", "alpha": "alpha"}
 Statistics = dict[str, list[Any]]
 
 
@@ -38,7 +39,7 @@ def text(results: Mapping[str, Any]) -> str:
         for method, by_seed in results["methods"].items():
             rows = [row[N] for row in by_seed.values()]
             tuned = len(set(rows[0]["alpha"])) > 1
-            names = [name for name in LABELS if tuned or name != "alpha"]
+            names = [name for name in LABELS if name in rows[0] and (tuned or name != "alpha")]
             table += [[method if name == names[0] else "", LABELS[name],
                        *(_cell(rows, name, k) for k in range(len(steps)))] for name in names]
         widths = [max(map(len, column)) for column in zip(*table)]

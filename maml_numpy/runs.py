@@ -15,7 +15,7 @@ import numpy as np
 from . import checkpoint
 from .algorithms import Algorithm
 from .backend import Array
-from .batch import Batch
+from .batch import Batch, Inputs
 from .checkpoint import Checkpoint
 from .files import write_text
 from .optim import Optimizer
@@ -35,7 +35,7 @@ class Recipe(NamedTuple):
     algorithm: Algorithm
     optimizer: Optimizer
     theta: Array
-    draw: Callable[[np.random.Generator], tuple[Batch, Batch]]
+    draw: Callable[[np.random.Generator], tuple[Batch | Inputs, Batch]]
     rng: np.random.Generator
     iterations: int
     patience: int = 0

@@ -7,11 +7,11 @@ import numpy as np
 
 from .algorithms import Algorithm, MetaGradient
 from .backend import Array, array_module, keep_freed_memory
-from .batch import Batch, non_finite
+from .batch import Batch, Inputs, non_finite
 from .optim import Optimizer
 from .parameters import Layout
 
-Draw = Callable[[], tuple[Batch, Batch]]  # () -> support, query of one meta-batch
+Draw = Callable[[], tuple[Batch | Inputs, Batch]]  # () -> support, query of one meta-batch
 
 
 class NonFinite(ArithmeticError):

@@ -8,6 +8,8 @@ from console import Parser
 
 from maml_numpy import experiments, parallel
 
+ALL = "all"  # in the place of a method: every one
+
 
 def arguments(argv):
     """Return (experiment module, the common arguments, the hyper-parameters named on the command line)."""
@@ -17,7 +19,7 @@ def arguments(argv):
     parser = Parser(usage="%(prog)s [experiment] [options]",
                     description=f"{experiment.__doc__} Experiments: {', '.join(experiments.NAMES)}.")
     parser.add_argument("--list", action="store_true", help="show experiments, methods and defaults, and stop")
-    parser.add_argument("--method", choices=experiment.METHODS,
+    parser.add_argument("--method", choices=(*experiment.METHODS, ALL),
                         help=f"how; with none named: {', '.join(experiment.DEFAULT_METHODS)}")
     parser.add_argument("--seed", type=int, default=0,
                         help="of the initial weights and the meta-batches, at least 0; default 0")

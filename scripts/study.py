@@ -22,7 +22,7 @@ from maml_numpy.parameters import per_task
 
 BASE = sinusoid.Config()
 OURS = {"init": "uniform_fan_in", "N": (1, 6), "K": 10, "every_step": True, "decay": 0.9, "clip": 20.0,
-        "iterations": 100_000}
+        "patience": 10, "iterations": 100_000}
 FACTORS = {
     "initial weights": {"normal": {}, "He": {"init": "he_normal"}, "uniform": {"init": "uniform_fan_in"}},
     "inner steps": {"K = 1": {}, "K = 2": {"K": 2}, "K = 5": {"K": 5}, "K = 5,\nevery": {"K": 5, "every_step": True}},
@@ -82,8 +82,10 @@ def table(outcomes):
         cells = []
         for name, k in ROWS.values():
             values = [value_of(statistics, name, k) for statistics in seeds]
-            digits = 0 if name == "diverged" else 2
-            cells.append("{:.{d}f} ({:.{d}f}–{:.{d}f})".format(median(values), min(values), max(values), d=digits))
+            shown = ["{:.0f}".format(value) if name == "diverged" else
+                     "{:.2f}".format(value) if value < 1000 else "{:.0e}".format(value)
+                     for value in (median(values), min(values), max(values))]
+            cells.append("{} ({}–{})".format(*shown))
         lines.append(f"| {factor} | {' '.join(level.split())} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
@@ -107,7 +109,7 @@ def stability(trained):
     in units of 1/alpha, against what ten steps do to its error."""
     panels = {}
     for title, (config, thetas) in trained.items():
-        support, grid = sinusoid.unseen(config, TEST_N)
+        support, grid = sinusoid.unseen(config).draw(TEST_N)
         points = []
         for theta in thetas:
             losses = losses_after(config.objective(), theta, support, grid, config.alpha, range(11)).astype(float)
@@ -134,7 +136,7 @@ def run(argv):
         for seed in range(args.seeds):
             path = args.out / name / f"maml-seed{seed}"
             done = checkpoint.load(path / runs.CHECKPOINT).iteration if (path / runs.CHECKPOINT).exists() else 0
-            jobs.append(Job("sinusoid", "maml", seed, config, path, done, 10.0, True))
+            jobs.append(Job("sinusoid", "maml", seed, config, path, config.iterations, done, 10.0, True))
     found = carry_out(jobs, args.processes)
     by_variant = {name: [statistics for job, statistics in zip(jobs, found) if job.folder.parent.name == name]
                   for name in variants}

@@ -3,18 +3,20 @@
 All sizes are different, cotangents random, inputs kept away from kinks; see derivations/10_gradcheck.md.
 """
 
+from dataclasses import replace
 from functools import partial
 from typing import Any, Callable, Iterator, NamedTuple
 
 import numpy as np
 
 from maml_numpy import inner
-from maml_numpy.algorithms import MAML, JointTraining
+from maml_numpy.algorithms import DAML, MAML, JointTraining, MetaSGD
 from maml_numpy.backend import Array
-from maml_numpy.batch import Batch
+from maml_numpy.batch import Batch, Inputs
 from maml_numpy.gradcheck import COMPLEX_TOLERANCE, Claim, DirectionClaim, Row, fourfold, judge, verdict
 from maml_numpy.initialisers import he_normal
 from maml_numpy.layers import Dense, ReLU, Tanh
+from maml_numpy.learned import LearnedLoss
 from maml_numpy.losses import L1, MSE
 from maml_numpy.network import Network, mlp
 from maml_numpy.objectives import Supervised
@@ -76,6 +78,14 @@ def subjects() -> Iterator[tuple[str, Callable[[], Iterator[Any]]]]:
         yield name, partial(maml_claims, name, MODELS[model](), 3, True, True)
         name = f"joint, {model}"
         yield name, partial(joint_claims, name, MODELS[model]())
+    for model in MODELS:
+        name = f"learned, {model}"
+        yield name, partial(learned_claims, name, *tapped(MODELS[model]()))
+        for K in STEPS:
+            name = f"daml, {model}, K = {K}"
+            yield name, partial(daml_claims, name, *tapped(MODELS[model]()), K)
+            name = f"meta_sgd, {model}, K = {K}"
+            yield name, partial(meta_sgd_claims, name, MODELS[model](), K)
 
 
 def layer_claims(subject: str, layer: Any, D: int, own: bool) -> Iterator[Claim | DirectionClaim | Row]:
@@ -239,17 +249,21 @@ def inner_claims(subject: str, objective: Supervised, K: int, own: bool) -> Iter
     batches = [(support, other)[k % 2] for k in range(K)]
     c = rng.standard_normal((T, theta.shape[-1]))
 
-    def contracted(theta: Array) -> Array:
-        return (c * inner.adapt(objective, theta, batches, alpha)[0]).sum()
+    def contracted(theta: Array, rates: Array = alpha) -> Array:
+        return (c * inner.adapt(objective, theta.astype(np.result_type(theta, rates)), batches, rates)[0]).sum()
 
-    def signs(theta: Array) -> Array:
-        _, steps = inner.adapt(objective, theta, batches, alpha, keep_caches=True)
+    def signs(theta: Array, rates: Array = alpha) -> Array:
+        _, steps = inner.adapt(objective, theta, batches, rates, keep_caches=True)
         return np.concatenate([record_signs(step.record) for step in steps])
 
-    kept, recomputed = (inner.backward(objective, inner.adapt(objective, theta, batches, alpha, keep)[1], c, alpha)
-                        for keep in (True, False))
-    yield from by_piece(subject, "", objective.layout, kept, theta, contracted, signs, "_bar")
-    yield verdict(subject, "theta_bar", "recomputed", recomputed, kept, 0.0)
+    kept, recomputed = (inner.backward(objective, inner.adapt(objective, theta, batches, alpha, *keep)[1], c, alpha)
+                        for keep in ((True, True), (False, True)))
+    yield from by_piece(subject, "", objective.layout, kept.theta, theta, contracted, signs, "_bar")
+    yield verdict(subject, "theta_bar", "recomputed", recomputed.theta, kept.theta, 0.0)
+    if not own:
+        yield from by_piece(subject, "rate ", objective.layout, kept.alpha, alpha,
+                            lambda rates: contracted(theta, rates), lambda rates: signs(theta, rates), "_bar")
+        yield verdict(subject, "alpha_bar", "recomputed", recomputed.alpha, kept.alpha, 0.0)
 
 
 def maml_claims(subject: str, objective: Supervised, K: int, second_order: bool, every_step: bool = False
@@ -297,10 +311,117 @@ def joint_claims(subject: str, objective: Supervised) -> Iterator[Any]:
     yield from in_float32(subject, algorithm, theta, support, query, theta_bar)
 
 
-def in_float32(subject: str, algorithm: Any, theta: Array, support: Batch, query: Batch, reference: Array
+def tapped(objective: Supervised) -> tuple[Supervised, Network]:
+    """The same objective on a network that hands out both hidden activations, and a judge that takes [y, h2, h1]."""
+    activation = type(objective.network.layers[1])
+    kind = activation.__name__.lower()
+    network = mlp(WIDTHS, activation, (f"{kind}2", f"{kind}1"))
+    return Supervised(network, objective.criterion), mlp([sum(WIDTHS[1:]), 3, 2], activation)
+
+
+def learned_zeros(outer: Supervised, prefix: str) -> set[str]:
+    """Biases on which a learned loss's gradient does not depend: under L1 what only moves the judge's output, which
+    enters by its sign alone; with ReLU also what only moves activations, which enter by their masks alone."""
+    if "y_bar" not in outer.criterion.zeros:
+        return set()
+    relu = isinstance(outer.network.layers[1], ReLU)
+    if prefix == "theta ":
+        return {f"{prefix}dense3.b_bar"} if relu else set()
+    return {f"{prefix}dense{i}.b_bar" for i in (1, 2) if i == 2 or relu}
+
+
+def learned_claims(subject: str, outer: Supervised, judge: Network) -> Iterator[Any]:
+    """The gradient of a learned loss; then its vector-Jacobian product, in theta and in psi."""
+    rng = np.random.default_rng(18)
+    network, criterion = outer.network, outer.criterion
+    at = {"theta": theta_of(network, rng, False), "psi": theta_of(judge, rng, False)}
+    batch = Inputs(rng.standard_normal((T, N, WIDTHS[0])))
+    dloss, dtheta_bar = rng.uniform(0.5, 1.5, T), rng.standard_normal(at["theta"].shape)
+
+    def gradient(name: str, value: Array) -> tuple[Array, Any, LearnedLoss]:
+        v = {**at, name: value}
+        objective = LearnedLoss(network, judge, criterion, v["psi"])
+        theta = v["theta"].astype(value.dtype)
+        dtheta = np.full(theta.shape, np.nan, value.dtype)
+        return dtheta, objective.gradient(theta, batch, dloss, dtheta)[1], objective
+
+    def loss(theta: Array) -> Array:
+        return (dloss * LearnedLoss(network, judge, criterion, at["psi"]).loss(theta, batch)).sum()
+
+    def signs(name: str, value: Array) -> Array:
+        return learned_signs(gradient(name, value)[1])
+
+    dtheta, record, objective = gradient("theta", at["theta"])
+    theta_bar = np.full_like(at["theta"], np.nan)
+    bars = {"psi": objective.second_order(record, dtheta_bar, theta_bar), "theta": theta_bar}
+    yield from by_piece(subject, "d", network.layout, dtheta, at["theta"], loss, partial(signs, "theta"))
+    for name, layout in (("theta", network.layout), ("psi", judge.layout)):
+        for claim in by_piece(subject, f"{name} ", layout, bars[name], at[name],
+                              lambda v, name=name: (dtheta_bar * gradient(name, v)[0]).sum(), partial(signs, name),
+                              "_bar"):
+            yield claim._replace(zero=claim.tensor in learned_zeros(outer, f"{name} "))
+    v = rng.standard_normal(theta_bar.shape)
+    product = np.full_like(v, np.nan)
+    objective.second_order(record, v, product)
+    yield verdict(subject, "<u, Hv> = <v, Hu>", "symmetry", dtheta_bar @ product, v @ theta_bar, COMPLEX_TOLERANCE)
+
+
+def daml_claims(subject: str, outer: Supervised, judge: Network, K: int) -> Iterator[Any]:
+    """The whole meta-gradient of DAML, by theta and by psi, against J."""
+    rng = np.random.default_rng(19)
+    both = np.concatenate([theta_of(outer.network, rng, False), theta_of(judge, rng, False)])
+    source = Inputs(rng.standard_normal((T, K, WIDTHS[0])))
+    query = Batch(rng.standard_normal((T, N_QUERY, WIDTHS[0])), rng.standard_normal((T, N_QUERY, WIDTHS[-1])))
+    algorithm = DAML(outer, judge, outer.criterion, 0.2, K)
+
+    def J(both: Array) -> Array:
+        return outer.loss(algorithm.adapt(both, source)[0], query).mean()
+
+    def signs(both: Array) -> Array:
+        theta_K, steps = algorithm.adapt(both, source)
+        return np.concatenate([*(learned_signs(step.record) for step in steps), model_signs(outer, query, theta_K)])
+
+    theta_bar = algorithm.meta_gradient(both, source, query).theta_bar
+    for claim in by_piece(subject, "", algorithm.layout, theta_bar, both, J, signs, "_bar"):
+        yield claim._replace(zero=claim.tensor in learned_zeros(outer, "judge."))
+    yield from in_float32(subject, algorithm, both, source, query, theta_bar)
+    recomputed = replace(algorithm, keep_caches=False).meta_gradient(both, source, query).theta_bar
+    yield verdict(subject, "theta_bar", "recomputed", recomputed, theta_bar, 0.0)
+    if is_smooth(outer):
+        v = rng.standard_normal(both.size)
+        yield fourfold(DirectionClaim(subject, "<theta_bar, v>", theta_bar @ v, lambda eps: J(both + eps * v)))
+
+
+def meta_sgd_claims(subject: str, objective: Supervised, K: int) -> Iterator[Any]:
+    """The whole meta-gradient of Meta-SGD, by theta and by the rates, against J."""
+    rng = np.random.default_rng(21)
+    theta, support, query = problem(objective, rng)
+    both = np.concatenate([theta, rng.uniform(0.02, 0.2, theta.size)])
+    algorithm = MetaSGD(objective, K)
+
+    def adapted(both: Array) -> tuple[Array, list[inner.Step]]:
+        theta, alpha = np.split(both, 2)
+        return inner.adapt(objective, theta, [support] * K, alpha, keep_caches=True)
+
+    def J(both: Array) -> Array:
+        return objective.loss(adapted(both)[0], query).mean()
+
+    def signs(both: Array) -> Array:
+        theta_K, steps = adapted(both)
+        return np.concatenate([*(record_signs(step.record) for step in steps), model_signs(objective, query, theta_K)])
+
+    theta_bar = algorithm.meta_gradient(both, support, query).theta_bar
+    yield from by_piece(subject, "", algorithm.layout, theta_bar, both, J, signs, "_bar")
+    yield from in_float32(subject, algorithm, both, support, query, theta_bar)
+    if is_smooth(objective):
+        v = rng.standard_normal(both.size)
+        yield fourfold(DirectionClaim(subject, "<theta_bar, v>", theta_bar @ v, lambda eps: J(both + eps * v)))
+
+
+def in_float32(subject: str, algorithm: Any, theta: Array, support: Any, query: Batch, reference: Array
                ) -> Iterator[Row]:
     """The same gradient in the precision that trains."""
-    low = [Batch(*(part.astype(np.float32) for part in batch)) for batch in (support, query)]
+    low = [type(batch)(*(part.astype(np.float32) for part in batch)) for batch in (support, query)]
     theta_bar = algorithm.meta_gradient(theta.astype(np.float32), *low).theta_bar
     row = verdict(subject, "theta_bar", "float32", theta_bar, reference, FLOAT32_TOLERANCE)
     yield row if theta_bar.dtype == np.float32 else row._replace(passed=False, reason=f"is {theta_bar.dtype}")
@@ -363,6 +484,12 @@ def record_signs(record: Any) -> Array:
     """Every sign that has a kink behind it, of one gradient: ReLU masks and the residuals' signs."""
     signs = [record.loss_cache.sign.ravel()] if hasattr(record.loss_cache, "sign") else []
     return np.concatenate([relu_signs(record.run), *signs])
+
+
+def learned_signs(record: Any) -> Array:
+    """`record_signs` of a learned loss: of both networks."""
+    signs = [record.loss_cache.sign.ravel()] if hasattr(record.loss_cache, "sign") else []
+    return np.concatenate([relu_signs(record.run), relu_signs(record.judge_run), *signs])
 
 
 def model_signs(objective: Supervised, batch: Batch, theta: Array) -> Array:

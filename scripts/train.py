@@ -5,24 +5,27 @@ import json
 import sys
 from contextlib import closing
 from dataclasses import asdict, fields, replace
+from functools import partial
 from pathlib import Path
-from time import monotonic
+from statistics import median
+from time import monotonic, perf_counter
 from typing import Any, NamedTuple
 
 import numpy as np
 from console import guarded
-from options import arguments, listing
+from options import ALL, arguments, listing
 
-from maml_numpy import checkpoint, experiments, files, learner, parallel, plots, points, report, runs
+from maml_numpy import checkpoint, experiments, files, learner, parallel, plots, points, report, runs, training
 from maml_numpy.runs import CHECKPOINT
 
 REPORT_EVERY = 100  # iterations between two words to the progress bar
+TIMED_BLOCKS, TIMED_ITERATIONS = 7, 30
 
 
 class Job(NamedTuple):
     """One run: train what is not trained yet, then test if asked to.
 
-    folder: of the run, None for the untrained start. done: iterations it has behind it.
+    folder: of the run, None for the untrained start. iterations: of the whole training. done: those it has behind it.
     """
 
     experiment: str
@@ -30,6 +33,7 @@ class Job(NamedTuple):
     seed: int
     config: Any
     folder: Path | None
+    iterations: int
     done: int
     save_every: float
     test: bool
@@ -37,7 +41,7 @@ class Job(NamedTuple):
     @property
     def left(self):
         """Iterations to go."""
-        return 0 if self.folder is None else self.config.iterations - self.done
+        return self.iterations - self.done
 
     def __str__(self):
         return f"{self.method} seed {self.seed}"
@@ -68,7 +72,8 @@ def agree(experiment, present, named, args):
 def plan(experiment, args, named):
     """The jobs of this command line, after all that can be wrong with it has been looked for."""
     home = args.out / args.experiment
-    methods = [args.method] if args.method else list(experiment.DEFAULT_METHODS)
+    methods = [args.method] if args.method in experiment.METHODS else list(
+        experiment.METHODS if args.method == ALL else experiment.DEFAULT_METHODS)
     if args.adapt and not args.test:
         methods = methods[:1]
     folders = {(method, seed): home / f"{method}-seed{seed}"
@@ -76,17 +81,19 @@ def plan(experiment, args, named):
     present = {key: checkpoint.load(folder / CHECKPOINT) for key, folder in folders.items()
                if (folder / CHECKPOINT).exists()}
     config = agree(experiment, present, named, args)
-    layout, jobs = config.objective().layout, []
+    jobs = []
     for (method, seed), folder in folders.items():
+        recipe = experiment.recipe(config, method, seed)
         done = present[method, seed].iteration if (method, seed) in present else 0
         if done:
-            present[method, seed].theta_of(layout)
-        if 0 < done < config.iterations and not (args.resume or args.test or args.adapt):
-            raise ValueError(f"{folder} holds a run that stopped at iteration {done} of {config.iterations}; --resume "
+            present[method, seed].theta_of(recipe.algorithm.layout)
+        if 0 < done < recipe.iterations and not (args.resume or args.test or args.adapt):
+            raise ValueError(f"{folder} holds a run that stopped at iteration {done} of {recipe.iterations}; --resume "
                              "goes on with it, another --out starts anew")
-        jobs.append(Job(args.experiment, method, seed, config, folder, done, args.save_every, args.test))
+        jobs.append(Job(args.experiment, method, seed, config, folder, recipe.iterations, done, args.save_every,
+                        args.test))
     if args.test:
-        jobs += [Job(args.experiment, experiment.RANDOM, seed, config, None, 0, args.save_every, True)
+        jobs += [Job(args.experiment, experiment.RANDOM, seed, config, None, 0, 0, args.save_every, True)
                  for seed in range(args.seed, args.seed + args.seeds)]
     return jobs
 
@@ -100,7 +107,7 @@ def work(job):
         try:
             with closing(runs.train_in(job.folder, recipe, config, job.save_every)) as updates:
                 for progress in updates:
-                    if progress.iteration % REPORT_EVERY == 0 or progress.iteration == job.config.iterations:
+                    if progress.iteration % REPORT_EVERY == 0 or progress.iteration == job.iterations:
                         yield progress.iteration, progress.loss
         except ArithmeticError as error:
             raise ArithmeticError(f"{job}, {error}") from error
@@ -109,10 +116,11 @@ def work(job):
 
 
 def theta_of(job):
-    """What a finished job trained, (P,), or the untrained start."""
+    """What a finished job learned, one vector, or the untrained start."""
+    experiment = experiments.find(job.experiment)
     if job.folder is None:
-        return experiments.find(job.experiment).start(job.config, job.seed)
-    return checkpoint.load(job.folder / CHECKPOINT).theta_of(job.config.objective().layout)
+        return experiment.start(job.config, job.method, job.seed)
+    return checkpoint.load(job.folder / CHECKPOINT).theta_of(experiment.algorithm(job.config, job.method).layout)
 
 
 def carry_out(jobs, processes):
@@ -142,17 +150,37 @@ def write_test(experiment, args, jobs, results, seconds):
         if metrics:
             curves.setdefault(experiment.TITLES[job.method], []).append((metrics["iteration"], metrics["loss"]))
     results = {"experiment": args.experiment, "config": asdict(config), **experiment.summary(config),
-               "seconds": round(seconds, 1), "methods": by_title}
+               "seconds": round(seconds, 1), "microseconds": microseconds(experiment, jobs), "methods": by_title}
     print(report.text(results))
+    print("\nOne iteration: " + ", ".join(f"{title} {value:.0f} us" for title, value in
+                                          results["microseconds"].items()))
     pictures = experiment.figures(config, {job.method: theta_of(job) for job in jobs if job.seed == args.seed})
     pictures["steps"] = plots.errors_by_step(results)
     if curves:
-        pictures["training"] = plots.training_curves(curves)
+        pictures["training"] = plots.training_curves(curves, results["microseconds"])
     files.write_text(home / "test.json", json.dumps(results, indent=1))
     files.write_text(home / "test.md", report.markdown(results) + "\n")
     for name, figure in pictures.items():
         plots.save(figure, home / f"{name}.png")
     print(f"saved test.json, test.md, {', '.join(f'{name}.png' for name in pictures)} in {home}")
+
+
+def microseconds(experiment, jobs):
+    """The median time of one iteration of each trained method, in turn, block after block."""
+    runs_of = {}
+    for job in jobs:
+        if job.folder and job.iterations and job.method not in runs_of:
+            recipe = experiment.recipe(job.config, job.method, job.seed)
+            runs_of[job.method] = training.train(recipe.algorithm, recipe.optimizer, recipe.theta,
+                                                 partial(recipe.draw, recipe.rng), 10**9, 10**9)
+    times = {method: [] for method in runs_of}
+    for _ in range(TIMED_BLOCKS):
+        for method, updates in runs_of.items():
+            begin = perf_counter()
+            for _ in range(TIMED_ITERATIONS):
+                next(updates)
+            times[method].append((perf_counter() - begin) / TIMED_ITERATIONS * 1e6)
+    return {experiment.TITLES[method]: round(median(values), 1) for method, values in times.items()}
 
 
 def adapt_to(x, y, args, job):
@@ -188,7 +216,7 @@ def run(argv):
     jobs = plan(experiment, args, named)
     for job in jobs:
         if job.left and job.done:
-            print(f"{job} stopped at iteration {job.done} of {job.config.iterations}: going on from there")
+            print(f"{job} stopped at iteration {job.done} of {job.iterations}: going on from there")
         elif job.left and (args.test or args.adapt):
             print(f"no weights for {job} yet: training {job.left} iterations first")
         elif job.folder and not job.left and not (args.test or args.adapt):

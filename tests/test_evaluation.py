@@ -103,7 +103,8 @@ def test_training_curves_span_the_seeds():
     iterations = np.arange(100, 10_100, 100)
     curves = {"MAML": [(iterations, np.full(100, 2.0 + seed)) for seed in range(3)],
               "joint": [(iterations, iterations)]}
-    ax = plots.training_curves(curves).axes[0]
+    ax, seconds = plots.training_curves(curves, {"MAML": 2e6, "joint": 1.0}).axes
+    assert (seconds.get_lines()[0].get_xdata() == 2 * ax.get_lines()[0].get_xdata()).all()
     assert (ax.get_lines()[0].get_ydata() == 3.0).all() and len(ax.get_lines()) == 2
     band = ax.collections[0].get_paths()[0].vertices[:, 1]
     assert (band.min(), band.max()) == (2.0, 4.0)

@@ -61,6 +61,17 @@ def test_shared_gradient_is_the_sum_of_the_tasks():
             assert np.allclose(shared, each, rtol=1e-13, atol=1e-13)
 
 
+def test_what_nobody_wants_is_not_computed_and_changes_nothing_else():
+    params, bars, x, dy, dx_bar = dense_arguments((T,))
+    layer, zero, with_zero, without = Dense(D, M), {"Wb": np.zeros((T, D + 1, M))}, room(params), room(params)
+    _, cache = layer.forward(params, x)
+    assert (layer.backward(params, cache, dy, {}) == layer.backward(params, cache, dy, room(params))).all()
+    dy_bar, x_bar = layer.double_backward(params, cache, dy, dx_bar, {}, without)
+    wanted, zeros = layer.double_backward(params, cache, dy, dx_bar, zero, with_zero)
+    assert x_bar is None and not zeros.any()
+    assert (dy_bar == wanted).all() and (without["Wb"] == with_zero["Wb"]).all()
+
+
 def test_bias_broadcasts_over_examples_not_tasks():
     """A (T, M) bias would be silently wrong where T = N; (T, 1, M) cannot be."""
     layer, x = Dense(D, M), np.zeros((N, N, D))

@@ -9,7 +9,9 @@ import subjects
 
 from maml_numpy import inner
 from maml_numpy.algorithms import MAML
+from maml_numpy.batch import Inputs
 from maml_numpy.layers import Dense, ReLU, Tanh
+from maml_numpy.learned import LearnedLoss
 from maml_numpy.losses import L1, MSE
 from maml_numpy.network import mlp
 from maml_numpy.optim import Adam
@@ -92,7 +94,8 @@ FORMS = dict(index_forms())
 
 
 def test_every_rule_has_its_index_form():
-    assert set(FORMS) == {"Dense", "ReLU", "Tanh", "MSE", "L1", "Network", "Supervised", "inner", "MAML", "Adam"}
+    assert set(FORMS) == {"Dense", "ReLU", "Tanh", "MSE", "L1", "Network", "Supervised", "inner", "MAML", "Adam",
+                          "LearnedLoss"}
 
 
 def execute(name, **values):
@@ -185,6 +188,25 @@ def test_index_form_of_the_objective():
     close(form["theta_bar"], theta_bar)
 
 
+def test_index_form_of_the_learned_loss():
+    outer, judge = subjects.tapped(subjects.MODELS["tanh MSE"]())
+    psi, batch = subjects.theta_of(judge, RNG, False), Inputs(RNG.standard_normal((subjects.T, 3, 1)))
+    theta, dtheta_bar = RNG.standard_normal((2, subjects.T, outer.layout.size))
+
+    def gradient(theta, psi):
+        objective = LearnedLoss(outer.network, judge, outer.criterion, psi)
+        dtheta = np.empty(theta.shape, np.result_type(theta, psi))
+        return objective, objective.gradient(theta.astype(dtheta.dtype), batch, np.ones(subjects.T), dtheta)[1], dtheta
+
+    hessian = np.stack([gradient(theta + 1e-30j * e, psi)[2].imag / 1e-30 for e in np.eye(theta.shape[1])], axis=2)
+    mixed = np.stack([gradient(theta, psi + 1e-30j * e)[2].imag / 1e-30 for e in np.eye(psi.size)], axis=2)
+    objective, record, _ = gradient(theta, psi)
+    theta_bar = np.empty_like(theta)
+    psi_bar = objective.second_order(record, dtheta_bar, theta_bar)
+    form = execute("LearnedLoss", hessian=hessian, mixed=mixed, dtheta_bar=dtheta_bar)
+    close(form["theta_bar"], theta_bar), close(form["psi_bar"], psi_bar)
+
+
 def taken(objective, theta, support, alpha, K):
     """theta_K and, of each step, the gradient and the Hessian per task."""
     theta_K, steps = inner.adapt(objective, theta, [support] * K, alpha)
@@ -203,7 +225,7 @@ def test_index_form_of_the_inner_loop():
     theta_K, steps, dtheta, hessian = taken(objective, theta, support, alpha, 3)
     form = execute("inner", theta=theta, dtheta=dtheta, hessian=hessian, alpha=alpha, theta_bar_K=bar)
     close(form["theta_K"], theta_K)
-    close(form["theta_bar_0"], inner.backward(objective, steps, bar, alpha))
+    close(form["theta_bar_0"], inner.backward(objective, steps, bar, alpha).theta)
 
 
 def test_index_form_of_maml():

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from maml_numpy.optim import SGD, Adam, Clipped, Cosine
+from maml_numpy.optim import SGD, Adam, Clipped, Cosine, Linear
 
 RNG = np.random.default_rng(0)
 THETA, GRADIENTS = RNG.standard_normal(7), RNG.standard_normal((5, 7))
@@ -39,6 +39,7 @@ def test_a_falling_rate_is_used_update_by_update():
     rate = Cosine(0.1, 5, 0.6)
     wanted = [0.1, 0.1, 0.1, 0.1 * 0.75, 0.1 * 0.25]
     assert [rate(t) for t in range(1, 6)] == pytest.approx(wanted)
+    assert [Linear(0.1, 4)(t) for t in range(1, 7)] == pytest.approx([0.1, 0.075, 0.05, 0.025, 0, 0])
     assert rate(6) == pytest.approx(0) and rate(9) == pytest.approx(0)
     assert np.allclose(run(SGD(rate)), THETA - wanted @ GRADIENTS, rtol=1e-14)
     for constant in (Cosine(0.1, 5, 0.0), Cosine(0.1, 10**9)):
@@ -81,7 +82,7 @@ def test_adam_learns_a_lone_bias():
 @pytest.mark.parametrize("make, name", [
     (lambda: SGD(-1.0), "beta"), (lambda: Adam(float("nan")), "beta"), (lambda: Adam(0.1, rho1=1.0), "rho1"),
     (lambda: Adam(0.1, rho2=-0.1), "rho2"), (lambda: Adam(0.1, eps=0.0), "eps"),
-    (lambda: Cosine(-1.0, 5), "beta"), (lambda: Cosine(0.1, 5, 1.5), "share"),
+    (lambda: Cosine(-1.0, 5), "beta"), (lambda: Linear(-1.0, 5), "beta"), (lambda: Cosine(0.1, 5, 1.5), "share"),
     (lambda: Clipped(SGD(0.1), 0), "longest"),
 ])
 def test_numbers_must_make_sense(make, name):

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from maml_numpy.algorithms import MAML, JointTraining
-from maml_numpy.batch import Batch
+from maml_numpy.algorithms import DAML, MAML, JointTraining, MetaSGD
+from maml_numpy.batch import Batch, Inputs
 from maml_numpy.initialisers import he_normal
 from maml_numpy.layers import ReLU, Tanh
 from maml_numpy.losses import L1, MSE
@@ -30,16 +30,30 @@ def case(seed, activation, loss):
     return objective, theta, support, query, int(rng.integers(1, 6))
 
 
+def torch_functions(objective):
+    """PyTorch's activation and loss for those of the objective."""
+    tanh = any(isinstance(layer, Tanh) for layer in objective.network.layers)
+    losses = torch.nn.functional
+    return (torch.tanh if tanh else torch.relu,
+            losses.mse_loss if isinstance(objective.criterion, MSE) else losses.l1_loss)
+
+
+def chain(p, x, activation):
+    """The hidden activations and the output of dense layers with an activation between them."""
+    outputs = []
+    for W, b in zip(p[:-2:2], p[1:-2:2]):
+        x = activation(x @ W + b)
+        outputs.append(x)
+    return [*outputs, x @ p[-2] + p[-1]]
+
+
 def torch_gradient(objective, theta, support, query, K, alpha, create_graph):
     """dJ/dtheta by torch.autograd, one task after another; K = 0 is joint training on both batches."""
-    activation = torch.tanh if any(isinstance(layer, Tanh) for layer in objective.network.layers) else torch.relu
-    loss = torch.nn.functional.mse_loss if isinstance(objective.criterion, MSE) else torch.nn.functional.l1_loss
+    activation, loss = torch_functions(objective)
     start = [torch.tensor(view, requires_grad=True) for view in objective.layout.views(theta).values()]
 
     def network(p, x):
-        for W, b in zip(p[:-2:2], p[1:-2:2]):
-            x = activation(x @ W + b)
-        return x @ p[-2] + p[-1]
+        return chain(p, x, activation)[-1]
 
     J = 0
     for task in zip(*(torch.tensor(part) for part in (*support, *query))):
@@ -70,3 +84,54 @@ def test_joint_gradient(activation, loss):
     theta_bar = JointTraining(objective).meta_gradient(theta, support, query).theta_bar
     _, wanted = torch_gradient(objective, theta, both, both, 0, 0.0, False)
     assert np.abs(theta_bar - wanted).max() <= TOLERANCE * np.abs(wanted).max()
+
+
+@pytest.mark.parametrize("seed, activation, loss", CASES)
+def test_meta_sgd_gradient_by_theta_and_by_the_rates(seed, activation, loss):
+    objective, theta, support, query, K = case(seed, activation, loss)
+    alpha = np.random.default_rng(seed).uniform(0.02, 0.2, theta.shape)
+    found = MetaSGD(objective, K).meta_gradient(np.concatenate([theta, alpha]), support, query).theta_bar
+    act, criterion = torch_functions(objective)
+    start, rates = ([torch.tensor(view, requires_grad=True) for view in objective.layout.views(vector).values()]
+                    for vector in (theta, alpha))
+    J = 0
+    for x, y, x_query, y_query in zip(*(torch.tensor(part) for part in (*support, *query))):
+        p = start
+        for _ in range(K):
+            gradients = torch.autograd.grad(criterion(chain(p, x, act)[-1], y), p, create_graph=True)
+            p = [w - rate * dw for w, rate, dw in zip(p, rates, gradients)]
+        J = J + criterion(chain(p, x_query, act)[-1], y_query) / len(support.x)
+    J.backward()
+    wanted = np.concatenate([w.grad.numpy().ravel() for w in (*start, *rates)])
+    assert np.abs(found - wanted).max() <= TOLERANCE * np.abs(wanted).max()
+
+
+@pytest.mark.parametrize("seed, activation, loss", CASES)
+def test_daml_gradient_by_theta_and_by_psi(seed, activation, loss):
+    rng = np.random.default_rng(seed)
+    kind, T, K = activation.__name__.lower(), 3, seed % 5 + 1
+    D, H1, H2, M = rng.permutation(np.arange(1, 9))[:4].tolist()
+    outer = Supervised(mlp([D, H1, H2, M], activation, (f"{kind}2", f"{kind}1")), loss())
+    judge = mlp([M + H2 + H1, 6, 5, 1], activation)
+    both = np.concatenate([net.initialise(rng, he_normal, np.float64) for net in (outer.network, judge)])
+    both += 0.2 * rng.standard_normal(both.shape)
+    source = Inputs(rng.standard_normal((T, K, D)))
+    query = Batch(rng.standard_normal((T, 9, D)), rng.standard_normal((T, 9, M)))
+    found = DAML(outer, judge, loss(), 0.1, K).meta_gradient(both, source, query).theta_bar
+    act, criterion = torch_functions(outer)
+    P = outer.layout.size
+    start, psi = ([torch.tensor(view, requires_grad=True) for view in layout.views(part).values()]
+                  for layout, part in ((outer.layout, both[:P]), (judge.layout, both[P:])))
+    J = 0
+    for x, x_query, y_query in zip(*(torch.tensor(part) for part in (source.x, *query))):
+        p = start
+        for k in range(K):
+            h1, h2, y = chain(p, x[k:k + 1], act)
+            out = chain(psi, torch.cat([y, h2, h1], dim=1), act)[-1]
+            gradients = torch.autograd.grad(criterion(out, torch.zeros_like(out)), p, create_graph=True)
+            p = [w - 0.1 * dw for w, dw in zip(p, gradients)]
+        J = J + criterion(chain(p, x_query, act)[-1], y_query) / T
+    J.backward()
+    wanted = np.concatenate([np.zeros(w.numel()) if w.grad is None else w.grad.numpy(force=True).ravel()
+                             for w in (*start, *psi)])
+    assert np.abs(found - wanted).max() <= TOLERANCE * np.abs(wanted).max()

@@ -13,7 +13,7 @@ import pytest
 import train
 
 from maml_numpy import checkpoint
-from maml_numpy.experiments import sinusoid
+from maml_numpy.experiments import regression, sinusoid
 from maml_numpy.learner import load
 
 SCRIPT = Path(train.__file__)
@@ -49,11 +49,11 @@ def test_trains_then_tests_from_an_empty_folder(tmp_path, capsys):
     assert len((tmp_path / "sinusoid/test.md").read_text().splitlines()) == 2 + 2 * len(found["methods"])
     again, out, _ = run(capsys, "--test", "--out", tmp_path)  # the run's own numbers, without naming them again
     assert again == 0 and "training" not in out.replace("joint training", "").replace("training.png", "")
-    assert {**results(tmp_path), "seconds": 0} == {**found, "seconds": 0}
+    assert {**results(tmp_path), "seconds": 0, "microseconds": 0} == {**found, "seconds": 0, "microseconds": 0}
 
 
 def test_several_seeds_in_several_processes_give_what_each_gives_alone(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(sinusoid, "RATES", (0.01, 0.1))
+    monkeypatch.setattr(regression, "RATES", (0.01, 0.1))
     numbers = ("--method", "fomaml", "--iterations", 250)
     assert run(capsys, *numbers, "--seeds", 2, "--seed", 3, "--processes", 2, "--out", tmp_path / "both")[0] == 0
     for seed in (3, 4):
@@ -89,8 +89,35 @@ def test_no_method_trains_all_three(tmp_path, capsys):
     assert checkpoint.load(tmp_path / "sinusoid/maml-seed0/checkpoint.npz").theta.dtype == np.float32
 
 
+def test_all_methods_are_compared_and_their_weights_kept_apart(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(regression, "RATES", (0.01, 0.1))
+    argv = ("--method", "all", "--iterations", 30, "--processes", 1, "--out", tmp_path)
+    code, out, errors = run(capsys, *argv, "--test")
+    assert code == 0 and not errors and "One iteration: MAML " in out
+    found = results(tmp_path)
+    for title in ("MAML", "FO-MAML", "Reptile", "Meta-SGD", "joint training"):
+        assert found["methods"][title]["0"]["N=5"]["mean"][0] > 0 and found["microseconds"][title] > 0
+    for method in ("meta_sgd", "reptile"):
+        learner = load(tmp_path / f"sinusoid/{method}-seed0")
+        assert np.shape(learner.alpha) == ((1761,) if method == "meta_sgd" else ())
+    meta_sgd, maml = (tmp_path / f"sinusoid/{method}-seed0/checkpoint.npz" for method in ("meta_sgd", "maml"))
+    found = checkpoint.load(maml)  # a Meta-SGD checkpoint without rates
+    checkpoint.save(found._replace(path=meta_sgd, config={**found.config, "method": "meta_sgd"}))
+    code, _, errors = run(capsys, "--method", "meta_sgd", "--test", "--out", tmp_path)
+    assert code == 1 and len(errors) == 1 and str(meta_sgd) in errors[0]
+    shutil.copy(maml, tmp_path / "sinusoid/reptile-seed0/checkpoint.npz")
+    code, _, errors = run(capsys, "--method", "reptile", "--iterations", 30, "--resume", "--out", tmp_path)
+    assert code == 1 and len(errors) == 1 and "is a run of sinusoid, method maml" in errors[0]
+
+
+def test_points_are_nothing_for_daml(tmp_path, capsys):
+    (tmp_path / "own.csv").write_text("1,0.5\n")
+    code, _, errors = run(capsys, "daml", "--adapt", tmp_path / "own.csv", "--iterations", 2, "--out", tmp_path)
+    assert code == 1 and len(errors) == 1 and "inputs without labels" in errors[0]
+
+
 def test_alpha_zero_is_legal_and_adapts_nothing(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(sinusoid, "RATES", (0.01, 0.1))
+    monkeypatch.setattr(regression, "RATES", (0.01, 0.1))
     code, _, _ = run(capsys, "--test", "--method", "maml", "--iterations", 3, "--alpha", 0, "--processes", 1, "--out",
                      tmp_path)
     mean = results(tmp_path)["methods"]["MAML"]["0"]["N=5"]["mean"]
@@ -98,9 +125,11 @@ def test_alpha_zero_is_legal_and_adapts_nothing(tmp_path, capsys, monkeypatch):
 
 
 @pytest.mark.parametrize("argv, words", [
-    (["pendulum"], "unknown experiment 'pendulum'; choose from sinusoid"),
-    (["--method", "reptile"], "'reptile'"),
-    (["--iterations", "-1"], "iterations must be at least 0, got -1"),
+    (["pendulum"], "unknown experiment 'pendulum'; choose from sinusoid, two_phase"),
+    (["--method", "anil"], "'anil'"),
+    (["--reptile_beta", "0"], "reptile_beta must be in (0, 1], got 0.0"),
+    (["daml", "--K", "-1"], "K must be finite and at least 0"),
+    (["--iterations", "-1"], "iterations must be finite and at least 0, got -1"),
     (["--iterations", "many"], "--iterations"),
     (["--N", "0"], "N must be a range of at least 1"),
     (["--N", "1", "2", "3"], "--N takes one number or two"),
@@ -109,9 +138,9 @@ def test_alpha_zero_is_legal_and_adapts_nothing(tmp_path, capsys, monkeypatch):
     (["--processes", "0"], "--processes must be at least 1"),
     (["--steps", "-1"], "--steps must be at least 0"),
     (["--adapt", "none.csv"], "none.csv"),
-    (["--T", "0"], "T must be at least 1, got 0"),
-    (["--K", "0"], "K must be at least 1, got 0"),
-    (["--H", "0"], "H must be at least 1, got 0"),
+    (["--T", "0"], "T must be finite and at least 1, got 0"),
+    (["--K", "0"], "K must be finite and at least 1, got 0"),
+    (["--H", "0"], "H must be finite and at least 1, got 0"),
     (["--alpha", "nan"], "alpha"),
     (["--beta", "-1"], "beta"),
     (["--sigma", "0"], "sigma"),
@@ -299,7 +328,8 @@ def test_workers_end_when_the_process_that_started_them_is_killed(tmp_path):
 
 def test_list_shows_experiments_methods_and_defaults(capsys):
     code, out, _ = run(capsys, "--list")
-    assert code == 0 and "sinusoid: " in out and "methods: maml, fomaml, joint" in out
+    assert code == 0 and "sinusoid: " in out and "daml: " in out
+    assert "methods: maml, fomaml, reptile, meta_sgd, joint" in out
     assert "--alpha" in out and "0.01 " in out and "inner learning rate" in out
 
 
@@ -346,6 +376,6 @@ def test_points_that_make_no_sense_are_one_line(tmp_path, capsys, trained, conte
 
 def test_as_a_program_without_a_screen(tmp_path):
     done = subprocess.run([sys.executable, SCRIPT, "--iterations", "-1"], capture_output=True, text=True, cwd=tmp_path)
-    assert done.returncode == 1 and done.stderr == "train.py: error: iterations must be at least 0, got -1\n"
+    assert done.returncode == 1 and done.stderr == "train.py: error: iterations must be finite and at least 0, got -1\n"
     done = subprocess.run([sys.executable, SCRIPT, "--help"], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0 and "inner learning rate" in done.stdout and "--amplitude LOW" in done.stdout

@@ -1,7 +1,10 @@
 """Meta-learning algorithms: each turns a meta-batch into one gradient of theta."""
 
 from .algorithm import Algorithm, MetaGradient
+from .daml import DAML
 from .joint import JointTraining
 from .maml import MAML
+from .meta_sgd import MetaSGD
+from .reptile import Reptile
 
-__all__ = ["Algorithm", "JointTraining", "MAML", "MetaGradient"]
+__all__ = ["Algorithm", "DAML", "JointTraining", "MAML", "MetaGradient", "MetaSGD", "Reptile"]

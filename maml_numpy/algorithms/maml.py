@@ -57,10 +57,10 @@ class MAML:
         losses, theta_bar = self._outer(theta_K, query, dloss)
         while self.every_step and len(steps) > 1:
             step = steps.pop()
-            carried = backward(self.objective, [step], theta_bar, self.alpha, self.second_order)
+            carried = backward(self.objective, [step], theta_bar, self.alpha, self.second_order).theta
             losses_k, theta_bar = self._outer(step.theta, query, dloss)
             losses, theta_bar = losses + losses_k, theta_bar + carried  # (maml.4)
-        theta_bar = backward(self.objective, steps, theta_bar, self.alpha, self.second_order)
+        theta_bar = backward(self.objective, steps, theta_bar, self.alpha, self.second_order).theta
         return MetaGradient(losses / measured, theta_bar)
 
     def _outer(self, theta_k: Array, query: Any, dloss: Array) -> tuple[Array, Array]:

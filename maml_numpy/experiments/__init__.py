@@ -6,14 +6,14 @@ from typing import Any
 
 from ..checkpoint import Checkpoint, CheckpointError
 
-NAMES = ("sinusoid",)
+NAMES = ("sinusoid", "two_phase", "daml", "sinusoid_small", "reptile")
 
 
 def find(name: str) -> ModuleType:
     """Return the experiment's module. Raises ValueError, listing the experiments, for an unknown name.
 
-    A module offers Config (a dataclass whose fields become flags; its objective()), METHODS, DEFAULT_METHODS, RANDOM
-    (the name of the untrained start), TITLES, start, recipe, test, summary and figures.
+    A module offers Config (a dataclass whose fields become flags), METHODS, DEFAULT_METHODS, RANDOM (the name of the
+    untrained start), TITLES, start, algorithm, recipe, split, test, summary and figures.
     """
     if name not in NAMES:
         raise ValueError(f"unknown experiment {name!r}; choose from {', '.join(NAMES)}")

@@ -1,47 +1,38 @@
 """The sinusoid of the MAML paper, section 5.1 (arXiv:1703.03400): adapt to an unseen sine wave from a few points."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import pi
-from typing import TYPE_CHECKING, Any, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Mapping
 
 import numpy as np
 
-from ..algorithms import MAML, Algorithm, JointTraining
+from ..algorithms import MAML, Algorithm, JointTraining, MetaSGD, Reptile
 from ..backend import Array
 from ..batch import Batch
-from ..evaluation import losses_after, tuned_losses
-from ..initialisers import he_normal, truncated_normal, uniform_fan_in
-from ..inner import adapt
+from ..initialisers import truncated_normal
 from ..layers import ReLU
 from ..losses import MSE
 from ..network import mlp
 from ..objectives import Supervised
-from ..optim import Adam, Clipped, Cosine, Optimizer
-from ..plots import Panel, adaptation_panels, steps_label
-from ..report import Statistics, statistics
+from ..optim import SGD, Adam, Clipped, Cosine, Linear, Optimizer
+from ..plots import Panel, adaptation_panels
+from ..report import Statistics
 from ..runs import Recipe
 from ..tasks import Sinusoid
+from .regression import INITIALISERS, UnseenTasks, check, option
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-METHODS = ("maml", "fomaml", "joint")
-DEFAULT_METHODS = METHODS
+METHODS = ("maml", "fomaml", "reptile", "meta_sgd", "joint")
+DEFAULT_METHODS = ("maml", "fomaml", "joint")
 RANDOM = "random"  # the untrained initialisation, tested beside the trained methods
 BASELINES = ("joint", RANDOM)  # trained without an inner loop: also tested with the rate that suits them best
-TITLES = {"maml": "MAML", "fomaml": "FO-MAML", "joint": "joint training", RANDOM: "random start"}
-INITIALISERS = {"truncated_normal": truncated_normal, "he_normal": lambda sigma: he_normal,
-                "uniform_fan_in": lambda sigma: uniform_fan_in}
-
-TEST_TASKS, TEST_GRID, TEST_SEED = 600, 100, 2017
+TITLES = {"maml": "MAML", "fomaml": "FO-MAML", "reptile": "Reptile", "meta_sgd": "Meta-SGD", "joint": "joint training",
+          RANDOM: "random start"}
 TEST_N, TEST_STEPS = (5, 10), (0, 1, 2, 3, 5, 10)
-HELD_OUT_TASKS, HELD_OUT_SEED = 200, 2018  # on which the baselines' rates are tuned
-RATES = tuple(10.0 ** (i / 4) for i in range(-14, 1))  # four to a decade, from 0.0003 to 1
 FIGURE_STEPS = (0, 1, 10)
-
-
-def _option(default: Any, doc: str, choices: Iterable[str] | None = None) -> Any:
-    return field(default=default, metadata={"doc": doc, "choices": choices})
+PANELS = ("maml", "joint", RANDOM)  # of the methods trained together, those whose panels stand side by side
 
 
 @dataclass(frozen=True)
@@ -49,37 +40,39 @@ class Config:
     """The numbers of one run; the defaults are the paper's, with fewer iterations. Raises ValueError for what makes no
     sense."""
 
-    iterations: int = _option(40_000, "outer updates (the paper: 70000)")
-    T: int = _option(25, "tasks in a meta-batch")
-    N: tuple[int, int] = _option((10, 10), "range of the number of support examples, drawn for every meta-batch")
-    N_query: int = _option(10, "query examples")
-    K: int = _option(1, "inner steps in training")
-    every_step: bool = _option(False, "measure the query loss after every inner step, not after the last alone")
-    alpha: float = _option(0.01, "inner learning rate, in training and at test; 0 adapts nothing")
-    beta: float = _option(1e-3, "outer learning rate (Adam)")
-    decay: float = _option(0.0, "share of the training, at its end, over which beta falls to 0 by a cosine")
-    clip: float = _option(0.0, "longest outer gradient, a longer one is scaled down to it; 0 sets no limit")
-    patience: int = _option(0, "meta-batches in a row that are passed over when a task of theirs overflows; then stop")
-    H: int = _option(40, "width of the two hidden layers")
-    init: str = _option("truncated_normal", "how the initial weights are drawn", INITIALISERS)
-    sigma: float = _option(0.01, "standard deviation of the truncated normal, which is cut at two sigma")
-    amplitude: tuple[float, float] = _option((0.1, 5.0), "range of the sine waves' amplitude")
-    phase: tuple[float, float] = _option((0.0, pi), "range of their phase")
-    x: tuple[float, float] = _option((-5.0, 5.0), "range of the inputs")
+    iterations: int = option(40_000, "outer updates (the paper: 70000)")
+    T: int = option(25, "tasks in a meta-batch")
+    N: tuple[int, int] = option((10, 10), "range of the number of support examples, drawn for every meta-batch")
+    N_query: int = option(10, "query examples")
+    K: int = option(1, "inner steps in training")
+    every_step: bool = option(False, "measure the query loss after every inner step, not after the last alone")
+    alpha: float = option(0.01, "inner learning rate, in training and at test; 0 adapts nothing")
+    beta: float = option(1e-3, "outer learning rate (Adam)")
+    decay: float = option(0.0, "share of the training, at its end, over which beta falls to 0 by a cosine")
+    clip: float = option(0.0, "longest outer gradient, a longer one is scaled down to it; 0 sets no limit")
+    patience: int = option(0, "meta-batches in a row that are passed over when a task of theirs overflows; then stop")
+    reptile_K: int = option(5, "Reptile: inner steps in training, on minibatches of support and query examples")
+    reptile_minibatch: int = option(10, "Reptile: examples in a minibatch")
+    reptile_alpha: float = option(0.02, "Reptile: inner learning rate, in training and at test")
+    reptile_beta: float = option(0.1, "Reptile: share of the way moved in an update, in (0, 1], falling to 0 in a line")
+    H: int = option(40, "width of the two hidden layers")
+    init: str = option("truncated_normal", "how the initial weights are drawn", INITIALISERS)
+    sigma: float = option(0.01, "standard deviation of the truncated normal, which is cut at two sigma")
+    amplitude: tuple[float, float] = option((0.1, 5.0), "range of the sine waves' amplitude")
+    phase: tuple[float, float] = option((0.0, pi), "range of their phase")
+    x: tuple[float, float] = option((-5.0, 5.0), "range of the inputs")
 
     def __post_init__(self) -> None:
-        for name, least in (("iterations", 0), ("T", 1), ("N_query", 1), ("K", 1), ("patience", 0), ("H", 1)):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
+        check(self, iterations=0, T=1, N_query=1, K=1, patience=0, H=1, alpha=0, beta=0, clip=0, decay=0,
+              reptile_K=1, reptile_minibatch=1, reptile_alpha=0)
         if not 1 <= self.N[0] <= self.N[1]:
             raise ValueError(f"N must be a range of at least 1 in order, got {self.N}")
-        for name in ("alpha", "beta", "clip"):
-            if not 0 <= getattr(self, name) < float("inf"):
-                raise ValueError(f"{name} must be a finite number of at least 0, got {getattr(self, name)}")
+        if not self.decay <= 1:
+            raise ValueError(f"decay must be at most 1, got {self.decay}")
+        if not 0 < self.reptile_beta <= 1:
+            raise ValueError(f"reptile_beta must be in (0, 1], got {self.reptile_beta}")
         if self.init not in INITIALISERS:
             raise ValueError(f"init must be one of {', '.join(INITIALISERS)}, got {self.init!r}")
-        if not 0 <= self.decay <= 1:
-            raise ValueError(f"decay must be in [0, 1], got {self.decay}")
         truncated_normal(self.sigma), self.tasks()  # raise for a sigma or a range that makes no sense
 
     def tasks(self) -> Sinusoid:
@@ -95,91 +88,87 @@ def algorithm(config: Config, method: str) -> Algorithm:
     """Return the method's algorithm. Raises ValueError for a method not in METHODS."""
     objective = config.objective()
     if method in ("maml", "fomaml"):
-        return MAML(objective, config.alpha, config.K, second_order=method == "maml",
-                    every_step=config.every_step)
+        return MAML(objective, config.alpha, config.K, second_order=method == "maml", every_step=config.every_step)
+    if method == "reptile":
+        return Reptile(objective, config.reptile_alpha, config.reptile_K, config.reptile_minibatch)
+    if method == "meta_sgd":
+        return MetaSGD(objective, config.K)
     if method == "joint":
         return JointTraining(objective)
     raise ValueError(f"unknown method {method!r}; choose from {', '.join(METHODS)}")
 
 
-def start(config: Config, seed: int) -> Array:
-    """Return theta_0 before training, (P,), float32: the same for every method of a seed."""
-    return config.objective().network.initialise(np.random.default_rng([seed, 0]),
-                                                 INITIALISERS[config.init](config.sigma))
+def start(config: Config, method: str, seed: int) -> Array:
+    """Return what training begins with: theta_0, (P,), float32, the same for every method of a seed; for Meta-SGD with
+    the rates after it, all alpha."""
+    theta = config.objective().network.initialise(np.random.default_rng([seed, 0]),
+                                                  INITIALISERS[config.init](config.sigma))
+    return np.concatenate([theta, np.full_like(theta, config.alpha)]) if method == "meta_sgd" else theta
+
+
+def split(config: Config, method: str, learned: Array) -> tuple[Array, Any]:
+    """What a method has learned as theta, (P,), and the inner rate to adapt it with: a number, or (P,)."""
+    if method == "meta_sgd":
+        return MetaSGD(config.objective()).split(learned)
+    return learned, config.reptile_alpha if method == "reptile" else config.alpha
 
 
 def recipe(config: Config, method: str, seed: int) -> Recipe:
     """How to train: every method from the seed's start, on the seed's one stream of meta-batches."""
     tasks, low, high = config.tasks(), *config.N
-    adam: Optimizer = Adam(Cosine(config.beta, config.iterations, config.decay) if config.decay else config.beta)
+    optimizer: Optimizer = Adam(Cosine(config.beta, config.iterations, config.decay) if config.decay else config.beta)
+    if config.clip:
+        optimizer = Clipped(optimizer, config.clip)
+    if method == "reptile":
+        optimizer = SGD(Linear(config.reptile_beta, config.iterations))
 
     def draw(rng: np.random.Generator) -> tuple[Batch, Batch]:
         drawn, N = tasks.sample(rng, config.T), int(rng.integers(low, high + 1))
-        return tasks.examples(rng, drawn, N), tasks.examples(rng, drawn, config.N_query)
+        support, query = tasks.examples(rng, drawn, N), tasks.examples(rng, drawn, config.N_query)
+        if method == "reptile":  # knows no query set: it steps on all examples, as joint training does
+            support = Batch(*(np.concatenate(pair, axis=1) for pair in zip(support, query)))
+        return support, query
 
-    return Recipe(algorithm(config, method), Clipped(adam, config.clip) if config.clip else adam,
-                  start(config, seed), draw, np.random.default_rng([seed, 1]), config.iterations,
-                  config.patience)
+    return Recipe(algorithm(config, method), optimizer, start(config, method, seed), draw,
+                  np.random.default_rng([seed, 1]), config.iterations, config.patience)
 
 
-def test(config: Config, method: str, theta: Array) -> dict[str, dict[str, Statistics]]:
-    """Squared error on unseen tasks after TEST_STEPS inner steps on TEST_N examples, over a grid of inputs.
+def unseen(config: Config) -> UnseenTasks:
+    """The test: 600 tasks, a grid of 100 points, five and ten examples."""
+    return UnseenTasks(config.tasks(), TEST_N, TEST_STEPS)
 
-    method: in METHODS, or RANDOM. theta: (P,). The tasks and examples are the same for every method and seed, and
-    never those of training. Returns {title: {"N=5": `report.statistics`, ...}}: the method with the configured rate,
-    and, for a baseline, also with the rate that suits it best, for each N and each number of steps.
+
+def test(config: Config, method: str, learned: Array) -> dict[str, dict[str, Statistics]]:
+    """Squared error on unseen tasks, as `regression.UnseenTasks.test` gives it.
+
+    method: in METHODS, or RANDOM. learned: what it learned; split tells what.
     """
-    objective, alphas = config.objective(), np.full(len(TEST_STEPS), config.alpha)
-    results: dict[str, dict[str, Statistics]] = {TITLES[method]: {}}
-    for N in TEST_N:
-        test_tasks = unseen(config, N)
-        losses = losses_after(objective, theta, *test_tasks, config.alpha, TEST_STEPS)
-        results[TITLES[method]][f"N={N}"] = statistics(losses, alphas)
-        if method in BASELINES:
-            held_out = unseen(config, N, HELD_OUT_TASKS, HELD_OUT_SEED)
-            tuned = tuned_losses(objective, theta, held_out, test_tasks, RATES, TEST_STEPS)
-            results.setdefault(f"{TITLES[method]}, tuned", {})[f"N={N}"] = statistics(*tuned)
-    return results
+    return unseen(config).test(config.objective(), *split(config, method, learned), TITLES[method],
+                               tune=method in BASELINES)
 
 
 def summary(config: Config) -> dict[str, Any]:
     """What the results of `test` are measured on, and the errors of two predictors that never see an example."""
-    _, grid = unseen(config, TEST_N[0])
+    _, grid = unseen(config).draw(TEST_N[0])
     expected = config.tasks().expected(grid.x)
-    return {"tasks": TEST_TASKS, "grid": TEST_GRID, "steps": list(TEST_STEPS),
-            "anchors": {"always 0": float((grid.y ** 2).mean()),
-                        "best function that ignores the examples": float(((grid.y - expected) ** 2).mean())}}
+    return unseen(config).summary({"always 0": float((grid.y ** 2).mean()),
+                                   "best function that ignores the examples": float(((grid.y - expected) ** 2).mean())})
 
 
-def figures(config: Config, thetas: Mapping[str, Array]) -> dict[str, "Figure"]:
-    """Pictures of adaptation, file name -> figure: one unseen task for each method, nine for the first.
+def figures(config: Config, learned: Mapping[str, Array]) -> dict[str, "Figure"]:
+    """Pictures of adaptation, file name -> figure: one unseen task for some methods, nine for the first.
 
-    thetas: method -> theta (P,). Each panel shows truth, support examples and the predictions after FIGURE_STEPS steps.
+    learned: method -> what it learned. Each panel shows truth, support examples and predictions after FIGURE_STEPS.
     """
-    N = max(TEST_N)
-    support, grid = unseen(config, N)
-    order = np.abs(grid.y).max(axis=(1, 2)).argsort()  # by amplitude
-    first, shown = next(iter(thetas)), [name for name in thetas if name != "fomaml" or "maml" not in thetas]
-    panels = [_panel(config, thetas[name], TITLES[name], support, grid, order[TEST_TASKS // 2]) for name in shown]
-    nine = [_panel(config, thetas[first], "", support, grid, order[i * (TEST_TASKS - 1) // 8]) for i in range(9)]
+    tasks, N = unseen(config), max(TEST_N)
+    order = np.abs(tasks.draw(N)[1].y).max(axis=(1, 2)).argsort()  # by amplitude
+    first, shown = next(iter(learned)), [name for name in learned if name in PANELS or "maml" not in learned]
+
+    def panel(method: str, title: str, place: int) -> Panel:
+        theta, alpha = split(config, method, learned[method])
+        return tasks.panel(config.objective(), theta, alpha, title, order[place], FIGURE_STEPS)
+
+    panels = [panel(method, TITLES[method], tasks.tasks // 2) for method in shown]
+    nine = [panel(first, "", i * (tasks.tasks - 1) // 8) for i in range(9)]
     return {"panels": adaptation_panels(panels, f"Adapting to one unseen sine wave from {N} examples"),
             "tasks": adaptation_panels(nine, f"{TITLES[first]}: nine unseen sine waves, by amplitude", columns=3)}
-
-
-def _panel(config: Config, theta: Array, title: str, support: Batch, grid: Batch, task: int) -> Panel:
-    """One task with the predictions after FIGURE_STEPS inner steps on its support set."""
-    objective = config.objective()
-    one, x = (Batch(batch.x[task:task + 1], batch.y[task:task + 1]) for batch in (support, grid))
-    predictions = {}
-    for k in FIGURE_STEPS:
-        with np.errstate(over="ignore", invalid="ignore"):
-            adapted, _ = adapt(objective, theta, [one] * k, config.alpha)
-            predictions[steps_label(k)] = objective.network.forward(adapted, x.x)[0].ravel()
-    return Panel(title, one.x.ravel(), one.y.ravel(), x.x.ravel(), predictions, x.y.ravel())
-
-
-def unseen(config: Config, N: int, T: int = TEST_TASKS, seed: int = TEST_SEED) -> tuple[Batch, Batch]:
-    """Support sets of N examples and grids of T tasks: the same tasks for every N, never those of training."""
-    family = config.tasks()
-    tasks = family.sample(np.random.default_rng([seed, 0]), T)
-    return family.examples(np.random.default_rng([seed, N]), tasks, N), family.grid(tasks, TEST_GRID)

@@ -32,12 +32,15 @@ class Layer(Protocol):
         """Return (y, cache) for x of shape (T, N, D)."""
 
     def backward(self, params: Views, cache: Any, dy: Array, dparams: Views) -> Array:
-        """Write the parameters' gradient into dparams and return dx; linear in dy, which may be any cotangent of y."""
+        """Write the parameters' gradient into dparams and return dx; linear in dy, which may be any cotangent of y.
+
+        An empty dparams means that nobody wants the parameters' gradient.
+        """
 
     def double_backward(self, params: Views, cache: Any, dy: Array, dx_bar: Optional[Array], dparams_bar: Views,
                         params_bar: Views) -> tuple[Array, Optional[Array]]:
         """The vector-Jacobian product of `backward`: write params_bar and return (dy_bar, x_bar).
 
-        dx_bar None means zero: nothing depends on the gradient of this layer's input. x_bar None means zero by
-        structure, and then "x_bar" is in `zeros`.
+        dx_bar None means zero: nothing depends on the gradient of this layer's input. An empty dparams_bar means the
+        same of its parameters' gradient; not both. x_bar None means zero, by structure or for want of dparams_bar.
         """

@@ -1,5 +1,6 @@
 """Task distributions."""
 
 from .sinusoid import Sinusoid, SinusoidTasks
+from .two_phase import TwoPhase
 
-__all__ = ["Sinusoid", "SinusoidTasks"]
+__all__ = ["Sinusoid", "SinusoidTasks", "TwoPhase"]

@@ -1,0 +1,86 @@
+"""Domain-adaptive meta-learning (Yu et al. 2018, arXiv:1802.01557): adapt without labels, by a loss that is learned.
+
+Derived in derivations/13_learned.md.
+"""
+
+from dataclasses import dataclass
+
+from ..backend import Array, array_module, keep_floats
+from ..batch import Batch, Inputs
+from ..inner import adapt, backward
+from ..learned import LearnedLoss
+from ..losses import Loss
+from ..network import Network
+from ..objectives import Supervised
+from ..parameters import Layout, beside
+from .algorithm import MetaGradient, check_shared
+
+
+@dataclass(frozen=True)
+class DAML:
+    """Adapt theta to unlabelled source inputs by a learned loss, judge it on labelled target examples, and learn theta
+    and the loss's psi through the inner steps.
+
+    outer: the loss on target examples, of the main network. judge: the loss network, on [y, taps…]. criterion: the
+    distance of what the judge says from zero. alpha: inner learning rate, at least 0. K: inner steps, at least 0; none
+    adapts nothing. keep_caches: as for MAML. What is learned is one vector, theta and then psi; see `split`.
+    There is no first-order form: its psi_bar is zero, so psi would stay at its random start.
+    Raises ValueError for alpha < 0 or K < 0.
+    """
+
+    outer: Supervised
+    judge: Network
+    criterion: Loss
+    alpha: float
+    K: int
+    keep_caches: bool = True
+
+    def __post_init__(self) -> None:
+        keep_floats(self, "alpha")
+        if not self.alpha >= 0:
+            raise ValueError(f"alpha must be at least 0, got {self.alpha}")
+        if self.K < 0:
+            raise ValueError(f"K must be at least 0, got {self.K}")
+
+    @property
+    def layout(self) -> Layout:
+        """The layout of theta, and of psi under the judge's names with "judge." before them."""
+        return beside(self.outer.layout, self.judge.layout, "judge")
+
+    def split(self, theta: Array) -> tuple[Array, LearnedLoss]:
+        """The learned vector's first part, theta (P,), and the inner loss with the second, psi, both views of it."""
+        self.layout.check(theta)
+        check_shared(theta)
+        P = self.outer.layout.size
+        return theta[:P], LearnedLoss(self.outer.network, self.judge, self.criterion, theta[P:])
+
+    def adapt(self, theta: Array, source: Inputs) -> tuple[Array, list]:
+        """theta: (P + P_psi,). source: inputs (T, K, D), one per inner step. Returns theta_K and the K steps.
+
+        Raises ValueError for another vector, labelled examples, or another number of inputs than K.
+        """
+        start, inner = self.split(theta)
+        if not isinstance(source, Inputs):
+            raise ValueError(f"source must be Inputs, x without labels, got {type(source).__name__}")
+        if source.x.ndim != 3 or source.x.shape[1] != self.K:
+            raise ValueError(f"source x must be (T, K, D) with an input for each of K = {self.K} inner steps, got "
+                             f"{source.x.shape}")
+        inputs = [Inputs(source.x[:, k:k + 1]) for k in range(self.K)]
+        return adapt(inner, start, inputs, self.alpha, self.keep_caches)
+
+    def meta_gradient(self, theta: Array, support: Inputs, query: Batch) -> MetaGradient:
+        """theta: (P + P_psi,). support: source inputs (T, K, D). query: labelled target examples of the same tasks.
+
+        Returns the target losses after adaptation, (T,), and the gradient of their mean J by both parts. Raises
+        ValueError for a vector of another layout, labelled or ill-shaped source inputs, a query that does not fit.
+        """
+        theta_K, steps = self.adapt(theta, support)
+        self.outer.check(theta_K, query, "query")
+        xp, T, (_, inner) = array_module(theta), len(query.x), self.split(theta)
+        if len(support.x) != T:
+            raise ValueError(f"support holds {len(support.x)} tasks, query {T}")
+        theta_bar = xp.empty_like(theta_K)
+        losses, _ = self.outer.gradient(theta_K, query, xp.full(T, 1.0 / T, theta.real.dtype), theta_bar)
+        bars = backward(inner, steps, theta_bar, self.alpha)
+        psi_bar = xp.zeros_like(inner.psi) if bars.psi is None else bars.psi
+        return MetaGradient(losses, xp.concatenate([bars.theta, psi_bar]))  # (learned.10)

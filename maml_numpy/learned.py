@@ -1,0 +1,99 @@
+"""A learned loss: a second network judges the first one's prediction and activations, without any label.
+
+Derived in derivations/13_learned.md.
+"""
+
+from typing import Any, NamedTuple
+
+from .backend import Array, array_module
+from .batch import Inputs, check_inputs
+from .losses import Loss
+from .network import Network, Pass
+
+
+class LearnedRecord(NamedTuple):
+    """What one gradient leaves for the way back: the passes and deltas of both networks, the loss's cache, dloss."""
+
+    run: Pass
+    deltas: list[Array]
+    judge_run: Pass
+    judge_deltas: list[Array]
+    loss_cache: Any
+    dloss: Array
+
+
+class LearnedLoss:
+    """L(theta, psi; x): the distance from zero of what the judge, a network with parameters psi, makes of the main
+    network's output and taps at theta.
+
+    network: the main one, with its taps. judge: takes [y, taps…], features side by side in the order of network.taps.
+    criterion: the distance. psi: (P_psi,), shared by all tasks. layout: of theta.
+    Raises ValueError for a judge of another input width or psi of another layout.
+    """
+
+    def __init__(self, network: Network, judge: Network, criterion: Loss, psi: Array):
+        self.network, self.layout, self.judge, self.criterion, self.psi = network, network.layout, judge, criterion, psi
+        widths = dict(zip(network.names, network.widths))
+        self.widths = [network.M, *(widths[tap] for tap in network.taps)]
+        if judge.D != sum(self.widths):
+            raise ValueError(f"the judge takes {judge.D} features, the main network's output and taps "
+                             f"{list(network.taps)} have {sum(self.widths)}")
+        if psi.ndim != 1:
+            raise ValueError(f"psi must be one vector for all tasks, got {psi.shape}")
+        judge.layout.check(psi)
+
+    def check(self, theta: Array, batch: Inputs, name: str) -> None:
+        """Raise ValueError unless theta is of the main network's layout, the batch unlabelled inputs that fit."""
+        self.layout.check(theta)
+        if not isinstance(batch, Inputs):
+            raise ValueError(f"{name} must be Inputs, x without labels, got {type(batch).__name__}")
+        check_inputs(batch.x, f"{name} x", self.network.D, theta)
+        if theta.real.dtype != self.psi.real.dtype:
+            raise ValueError(f"psi is {self.psi.dtype}, theta {theta.dtype}: convert one of them")
+
+    def loss(self, theta: Array, batch: Inputs) -> Array:
+        """theta (P,) or (T, P) -> losses (T,)."""
+        return self._forward(theta, batch)[0]
+
+    def gradient(self, theta: Array, batch: Inputs, dloss: Array, dtheta: Array) -> tuple[Array, LearnedRecord]:
+        """dloss (T,); writes dtheta, (P,) or (T, P); returns the losses (T,) and the record."""
+        losses, run, judge_run, cache = self._forward(theta, batch)
+        dout = self.criterion.backward(cache, dloss)
+        dz, judge_deltas = self.judge.backward(judge_run, dout, None)  # (learned.2): the step does not move psi
+        dy, dtaps = self._split(dz)  # (learned.3)
+        _, deltas = self.network.backward(run, dy, dtheta, dtaps)  # (learned.4)
+        return losses, LearnedRecord(run, deltas, judge_run, judge_deltas, cache, dloss)
+
+    def second_order(self, record: LearnedRecord, dtheta_bar: Array, theta_bar: Array) -> Array:
+        """Write theta_bar and return psi_bar, (P_psi,), the sum over tasks, for the cotangent dtheta_bar of `gradient`.
+
+        dtheta_bar: as dtheta was, (P,) or (T, P). theta_bar: (T, P), or (P,) for a theta that all tasks shared.
+        """
+        run, deltas, judge_run, judge_deltas, cache, dloss = record
+        dy_bar, dtaps_bar, left = self.network.up(run, deltas, dtheta_bar, theta_bar)  # (learned.5)
+        dz_bar = self._join(dy_bar, dtaps_bar)
+        psi_bar = array_module(theta_bar).empty(self.psi.shape, theta_bar.dtype)
+        dout_bar, _, judge_left = self.judge.up(judge_run, judge_deltas, None, psi_bar, dz_bar)  # (learned.6)
+        out_bar = self.criterion.double_backward(cache, dloss, dout_bar)  # (learned.7)
+        z_bar = self.judge.down(judge_run, out_bar, judge_left, psi_bar)  # (learned.8)
+        y_bar, taps_bar = self._split(z_bar)
+        self.network.down(run, y_bar, left, theta_bar, taps_bar)  # (learned.9)
+        return psi_bar
+
+    def _forward(self, theta: Array, batch: Inputs) -> tuple[Array, Pass, Pass, Any]:
+        y, run = self.network.forward(theta, batch.x)
+        out, judge_run = self.judge.forward(self.psi, self._join(y, run.taps))  # (learned.1)
+        losses, cache = self.criterion.forward(out, array_module(out).zeros_like(out))
+        return losses, run, judge_run, cache
+
+    def _join(self, y: Array, taps: Any) -> Array:
+        """z = [y, taps…], (T, N, D of the judge)."""
+        return array_module(y).concatenate([y, *(taps[name] for name in self.network.taps)], axis=-1)
+
+    def _split(self, z: Array) -> tuple[Array, dict[str, Array]]:
+        """The parts of z: that of y, and those of the taps by name."""
+        parts, begin = [], 0
+        for width in self.widths:
+            parts.append(z[..., begin:begin + width])
+            begin += width
+        return parts[0], dict(zip(self.network.taps, parts[1:]))
