@@ -47,9 +47,11 @@ def adapt(objective: Objective, theta: Array, batches: Sequence[Any], alpha: Any
     Returns theta_K, (T, P) (or theta itself for K = 0), and the K steps.
     Raises ValueError when a batch does not fit or alpha is no number and no (P,) array of theta's precision.
     """
-    alpha, steps = _rate(alpha, theta), []
+    alpha, steps, checked = _rate(alpha, theta), [], None
     for batch in batches:
-        objective.check(theta, batch, "support")
+        if batch is not checked:  # the same one again needs no second look
+            objective.check(theta, batch, "support")
+            checked = batch
         dtheta, record = _gradient(objective, theta, batch)
         steps.append(Step(theta, batch, record if keep_caches else None, dtheta if keep_gradients else None))
         del record  # or it would live on through the next gradient

@@ -61,7 +61,7 @@ class LearnedLoss:
         dout = self.criterion.backward(cache, dloss)
         dz, judge_deltas = self.judge.backward(judge_run, dout, None)  # (learned.2): the step does not move psi
         dy, dtaps = self._split(dz)  # (learned.3)
-        _, deltas = self.network.backward(run, dy, dtheta, dtaps)  # (learned.4)
+        _, deltas = self.network.backward(run, dy, dtheta, dtaps, wanted=False)  # (learned.4)
         return losses, LearnedRecord(run, deltas, judge_run, judge_deltas, cache, dloss)
 
     def second_order(self, record: LearnedRecord, dtheta_bar: Array, theta_bar: Array) -> Array:
@@ -70,14 +70,14 @@ class LearnedLoss:
         dtheta_bar: as dtheta was, (P,) or (T, P). theta_bar: (T, P), or (P,) for a theta that all tasks shared.
         """
         run, deltas, judge_run, judge_deltas, cache, dloss = record
-        dy_bar, dtaps_bar, left = self.network.up(run, deltas, dtheta_bar, theta_bar)  # (learned.5)
+        dy_bar, dtaps_bar, left = self.network.up(run, deltas, dtheta_bar, theta_bar, wanted=False)  # (learned.5)
         dz_bar = self._join(dy_bar, dtaps_bar)
         psi_bar = array_module(theta_bar).empty(self.psi.shape, theta_bar.dtype)
         dout_bar, _, judge_left = self.judge.up(judge_run, judge_deltas, None, psi_bar, dz_bar)  # (learned.6)
         out_bar = self.criterion.double_backward(cache, dloss, dout_bar)  # (learned.7)
         z_bar = self.judge.down(judge_run, out_bar, judge_left, psi_bar)  # (learned.8)
         y_bar, taps_bar = self._split(z_bar)
-        self.network.down(run, y_bar, left, theta_bar, taps_bar)  # (learned.9)
+        self.network.down(run, y_bar, left, theta_bar, taps_bar, wanted=False)  # (learned.9)
         return psi_bar
 
     def _forward(self, theta: Array, batch: Inputs) -> tuple[Array, Pass, Pass, Any]:

@@ -81,29 +81,31 @@ class Network:
                 taps[name] = y
         return y, Pass(params, caches, taps)
 
-    def backward(self, run: Pass, dy: Array, dtheta: Optional[Array], dtaps: Taps = NO_TAPS
-                 ) -> tuple[Array, list[Array]]:
+    def backward(self, run: Pass, dy: Array, dtheta: Optional[Array], dtaps: Taps = NO_TAPS, wanted: bool = True
+                 ) -> tuple[Optional[Array], list[Array]]:
         """Write dtheta and return dx (T, N, D) and the deltas: the gradient at each layer's output, in order.
 
         dy: (T, N, M). dtheta: None where nobody wants it. dtaps: gradients arriving at the tapped activations from
-        elsewhere.
+        elsewhere. wanted: False where nobody wants dx, which may then be None.
         Raises ValueError for a name that is no tap, an array of another shape than the tap, a dtheta of another layout.
         """
-        return self._down(run, dy, dtheta, dtaps, [None] * len(self.layers))
+        return self._down(run, dy, dtheta, dtaps, [None] * len(self.layers), wanted)
 
     def up(self, run: Pass, deltas: Sequence[Array], dtheta_bar: Optional[Array], theta_bar: Array,
-           dx_bar: Optional[Array] = None) -> tuple[Array, dict[str, Array], list[Optional[Array]]]:
+           dx_bar: Optional[Array] = None, wanted: bool = True
+           ) -> tuple[Array, dict[str, Array], list[Optional[Array]]]:
         """First sweep of second order, input to output: the double_backward of every layer.
 
         deltas: as `backward` left them. dtheta_bar: (P,) or (T, P), the cotangent of dtheta. dx_bar: that of dx. One of
-        the two may be None, for zero. theta_bar: (P,) or (T, P), overwritten with what reaches theta on the way.
+        the two may be None, for zero. wanted: False where nobody wants x_bar. theta_bar: (P,) or (T, P), overwritten
+        with what reaches theta on the way.
         Returns dy_bar (T, N, M), dtaps_bar (the cotangents of dtaps) and what each layer left behind at its input.
         """
         dtaps_bar, left = {}, []
         bars = zip(self._by_layer(dtheta_bar), self._by_layer(theta_bar))
         for i, (dparams_bar, params_bar) in enumerate(bars):
-            dx_bar, x_bar = self.layers[i].double_backward(run.params[i], run.caches[i], deltas[i], dx_bar,
-                                                           dparams_bar, params_bar)  # (network.3)
+            dx_bar, x_bar = self.layers[i].double_backward(run.params[i], run.caches[i], deltas[i], dx_bar, dparams_bar,
+                                                           params_bar, wanted or i > 0)  # (network.3)
             left.append(x_bar)
             if self.names[i] in self.taps:
                 dtaps_bar[self.names[i]] = dx_bar  # (network.4)
@@ -111,19 +113,19 @@ class Network:
         return dx_bar, dtaps_bar, left
 
     def down(self, run: Pass, y_bar: Array, left: Sequence[Optional[Array]], theta_bar: Array,
-             taps_bar: Taps = NO_TAPS) -> Array:
+             taps_bar: Taps = NO_TAPS, wanted: bool = True) -> Optional[Array]:
         """Second sweep, output to input: the ordinary backward carrying y_bar, adding what `up` left behind.
 
         theta_bar: as `up` wrote it; this sweep's share is added. taps_bar: cotangents arriving at the tapped
-        activations. Returns x_bar (T, N, D).
+        activations. wanted: as for `up`. Returns x_bar (T, N, D), or None where nobody wants it.
         """
         share = array_module(theta_bar).empty_like(theta_bar)
-        x_bar, _ = self._down(run, y_bar, share, taps_bar, left)
+        x_bar, _ = self._down(run, y_bar, share, taps_bar, left, wanted)
         theta_bar += share  # (network.6)
         return x_bar
 
-    def _down(self, run: Pass, v: Array, out: Optional[Array], taps: Taps, left: Sequence[Optional[Array]]
-              ) -> tuple[Array, list[Array]]:
+    def _down(self, run: Pass, v: Any, out: Optional[Array], taps: Taps, left: Sequence[Optional[Array]], wanted: bool
+              ) -> tuple[Optional[Array], list[Array]]:
         """Carry v from output to input; at each layer add what arrives at its tap and what waits at its input."""
         for name, tap in taps.items():
             if name not in run.taps:
@@ -136,8 +138,8 @@ class Network:
             if self.names[i] in taps:
                 v = v + taps[self.names[i]]
             arriving.append(v)
-            v = self.layers[i].backward(run.params[i], run.caches[i], v, views[i])  # (network.2)
-            if left[i] is not None:
+            v = self.layers[i].backward(run.params[i], run.caches[i], v, views[i], wanted or i > 0)  # (network.2)
+            if left[i] is not None and v is not None:
                 v = v + left[i]  # (network.5)
         return v, arriving[::-1]
 

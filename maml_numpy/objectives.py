@@ -67,7 +67,7 @@ class Supervised:
         y, run = self.network.forward(theta, batch.x)
         losses, cache = self.criterion.forward(y, batch.y)  # (objectives.1)
         dy = self.criterion.backward(cache, dloss)
-        _, deltas = self.network.backward(run, dy, dtheta)  # (objectives.2)
+        _, deltas = self.network.backward(run, dy, dtheta, wanted=False)  # (objectives.2)
         return losses, Record(run, deltas, cache, dloss)
 
     def second_order(self, record: Record, dtheta_bar: Array, theta_bar: Array) -> None:
@@ -77,6 +77,6 @@ class Supervised:
         then takes the sum over tasks.
         """
         run, deltas, cache, dloss = record
-        dy_bar, _, left = self.network.up(run, deltas, dtheta_bar, theta_bar)  # (objectives.3)
+        dy_bar, _, left = self.network.up(run, deltas, dtheta_bar, theta_bar, wanted=False)  # (objectives.3)
         y_bar = self.criterion.double_backward(cache, dloss, dy_bar)  # (objectives.4)
-        self.network.down(run, y_bar, left, theta_bar)  # (objectives.5)
+        self.network.down(run, y_bar, left, theta_bar, wanted=False)  # (objectives.5)

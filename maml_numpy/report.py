@@ -89,4 +89,6 @@ def _number(value: float, name: str) -> str:
         return f"{value:.0f}"
     if name == "alpha":
         return f"{value:.2g}"
-    return f"{value:.2f}" if value < 1000 else f"{value:.0e}"
+    if value >= 1000:
+        return f"{value:.0e}"
+    return f"{value:.2f}" if value >= 0.1 or name == "correct" else f"{value:.3f}"

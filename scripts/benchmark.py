@@ -21,6 +21,8 @@ def run(argv):
     parser.add_argument("--threads", type=int, default=1, help="cores and BLAS threads for both; default 1")
     parser.add_argument("--blocks", type=int, default=31, help="pairs of blocks timed; default 31")
     parser.add_argument("--iterations", type=int, default=100, help="meta-iterations in a block; default 100")
+    parser.add_argument("--posts", action="store_true",
+                        help="instead, time the posts' loops of two_phase and daml, beside PyTorch where installed")
     parser.add_argument("--memory", action="store_true",
                         help="instead, measure peak memory against inner steps, and draw it into the notes' figure")
     args = parser.parse_args(argv)
@@ -36,8 +38,38 @@ def run(argv):
     for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[variable] = str(args.threads)  # read when NumPy is first imported, hence before it
 
+    if args.posts:
+        return posts(args)
     import numpy as np
     peers = {"maml_numpy": ours(), "JAX jit": jax_jit()}
+    print(f"(T, N, H, K) = ({T}, {N}, {H}, 1), float32, meta-gradient and Adam step, {described(args)}; "
+          f"NumPy {np.__version__}")
+    return compare(peers, args)
+
+
+def described(args):
+    """How it is measured, in words."""
+    return f"{args.threads} thread(s), {args.blocks} blocks of {args.iterations}"
+
+
+def posts(args):
+    """Time the posts' own loops, one task an iteration, beside eager PyTorch."""
+    from peers import ours_post, torch_post
+
+    from maml_numpy.experiments import daml, two_phase
+    for module in (two_phase, daml):
+        config = module.Config()
+        print(f"{module.__name__.split('.')[-1]}, the post's setting: K = {config.K}, one task, {described(args)}")
+        code = compare({"maml_numpy": ours_post(module, config), "PyTorch eager": torch_post(module, config)}, args)
+        if code:
+            return code
+    return 0
+
+
+def compare(peers, args):
+    """Check that all peers compute the same gradient, time them in turn, print; returns the exit code."""
+    import numpy as np
+    missing = [name for name, made in peers.items() if not made]
     peers = {name: made for name, made in peers.items() if made}
     gradients = [gradient for gradient, _ in peers.values()]
     for name, gradient in zip(peers, gradients):
@@ -51,15 +83,14 @@ def run(argv):
                 step()
             times[name].append((perf_counter() - begin) / args.iterations * 1e6)
     blocks = {name: np.array(values[1:]) for name, values in times.items()}  # the first block warms up
-    print(f"(T, N, H, K) = ({T}, {N}, {H}, 1), float32, meta-gradient and Adam step, {args.threads} thread(s), "
-          f"{args.blocks} blocks of {args.iterations}; NumPy {np.__version__}")
     for name, values in blocks.items():
-        print(f"{name:<12} median {np.median(values):7.0f} us   (min {values.min():.0f}, max {values.max():.0f})")
-    if "JAX jit" in blocks:
-        ratio = blocks["maml_numpy"] / blocks["JAX jit"]
-        print(f"maml_numpy / JAX jit: median {np.median(ratio):.2f}   (min {ratio.min():.2f}, max {ratio.max():.2f})")
-    else:
-        print("JAX is not installed; `pip install jax` adds it to the comparison")
+        print(f"{name:<14} median {np.median(values):7.0f} us   (min {values.min():.0f}, max {values.max():.0f})")
+        if name != "maml_numpy":
+            ratio = blocks["maml_numpy"] / values
+            print(f"maml_numpy / {name}: median {np.median(ratio):.2f}   (min {ratio.min():.2f}, "
+                  f"max {ratio.max():.2f})")
+    for name in missing:
+        print(f"{name.split()[0]} is not installed; it would be part of the comparison")
     return 0
 
 

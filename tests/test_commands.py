@@ -16,11 +16,14 @@ def test_benchmark_measures_and_checks(capsys, monkeypatch):
         monkeypatch.setenv(variable, "1")
     monkeypatch.setattr(benchmark, "jax_jit", lambda: None)
     assert benchmark.main(["--blocks", "1", "--iterations", "2"]) == 0
-    assert "maml_numpy   median" in capsys.readouterr().out
+    assert "maml_numpy     median" in capsys.readouterr().out
     gradient, step = benchmark.ours()
     monkeypatch.setattr(benchmark, "jax_jit", lambda: (gradient + 1, step))
     assert benchmark.main(["--blocks", "1", "--iterations", "2"]) == 1
     assert "JAX jit computes another gradient" in capsys.readouterr().err
+    assert benchmark.main(["--posts", "--blocks", "1", "--iterations", "2"]) == 0  # with PyTorch, the gradients agree
+    out = capsys.readouterr().out
+    assert "two_phase, the post's setting" in out and "daml, the post's setting" in out
 
 
 @pytest.mark.parametrize("main, argv, words", [

@@ -70,6 +70,13 @@ def test_what_nobody_wants_is_not_computed_and_changes_nothing_else():
     wanted, zeros = layer.double_backward(params, cache, dy, dx_bar, zero, with_zero)
     assert x_bar is None and not zeros.any()
     assert (dy_bar == wanted).all() and (without["Wb"] == with_zero["Wb"]).all()
+    asked, unasked = room(params), room(params)
+    assert layer.backward(params, cache, dy, asked, wanted=False) is None
+    layer.backward(params, cache, dy, unasked)
+    assert (asked["Wb"] == unasked["Wb"]).all()
+    all_of_it = layer.double_backward(params, cache, dy, dx_bar, bars, asked)
+    less, nothing = layer.double_backward(params, cache, dy, dx_bar, bars, unasked, wanted=False)
+    assert nothing is None and (less == all_of_it[0]).all() and (asked["Wb"] == unasked["Wb"]).all()
 
 
 def test_bias_broadcasts_over_examples_not_tasks():

@@ -43,12 +43,12 @@ class ReLU(_Activation):
         mask = (x.real > 0).astype(x.real.dtype)
         return mask * x, ReLUCache(mask)  # (activations.1)
 
-    def backward(self, params: Views, cache: ReLUCache, dy: Array, dparams: Views) -> Array:
+    def backward(self, params: Views, cache: ReLUCache, dy: Array, dparams: Views, wanted: bool = True) -> Array:
         """dy (T, N, H) -> dx (T, N, H)."""
         return cache.mask * dy  # (activations.2)
 
     def double_backward(self, params: Views, cache: ReLUCache, dy: Array, dx_bar: Optional[Array], dparams_bar: Views,
-                        params_bar: Views) -> tuple[Array, None]:
+                        params_bar: Views, wanted: bool = True) -> tuple[Array, None]:
         """dx_bar (T, N, H) -> dy_bar (T, N, H); x_bar is zero by structure: the slope is constant between kinks."""
         if dx_bar is None:
             return array_module(dy).zeros_like(dy), None
@@ -65,12 +65,12 @@ class Tanh(_Activation):
         y = array_module(x).tanh(x)  # (activations.5)
         return y, TanhCache(y, 1 - y * y)  # (activations.6)
 
-    def backward(self, params: Views, cache: TanhCache, dy: Array, dparams: Views) -> Array:
+    def backward(self, params: Views, cache: TanhCache, dy: Array, dparams: Views, wanted: bool = True) -> Array:
         """dy (T, N, H) -> dx (T, N, H)."""
         return cache.slope * dy  # (activations.7)
 
     def double_backward(self, params: Views, cache: TanhCache, dy: Array, dx_bar: Optional[Array], dparams_bar: Views,
-                        params_bar: Views) -> tuple[Array, Array]:
+                        params_bar: Views, wanted: bool = True) -> tuple[Array, Array]:
         """dx_bar (T, N, H) -> dy_bar, x_bar (T, N, H)."""
         if dx_bar is None:
             zero = array_module(dy).zeros_like(dy)

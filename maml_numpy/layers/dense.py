@@ -43,27 +43,26 @@ class Dense:
         x1[..., -1] = 1
         return times(x1, params["Wb"]), DenseCache(x1)  # (dense.1)
 
-    def backward(self, params: Views, cache: DenseCache, dy: Array, dparams: Views) -> Array:
+    def backward(self, params: Views, cache: DenseCache, dy: Array, dparams: Views, wanted: bool = True
+                 ) -> Optional[Array]:
         """dy (T, N, M) -> dx (T, N, D); writes dW and db where dparams has a place for them."""
-        W, _ = _split(params["Wb"])
         if dparams:
             outer(cache.x1, dy, out=dparams["Wb"])  # (dense.3) (dense.4)
-        return times_transposed(dy, W)  # (dense.2)
+        return times_transposed(dy, params["Wb"][..., :-1, :]) if wanted else None  # (dense.2)
 
     def double_backward(self, params: Views, cache: DenseCache, dy: Array, dx_bar: Optional[Array], dparams_bar: Views,
-                        params_bar: Views) -> tuple[Array, Optional[Array]]:
+                        params_bar: Views, wanted: bool = True) -> tuple[Array, Optional[Array]]:
         """dx_bar (T, N, D) -> dy_bar (T, N, M), x_bar (T, N, D); writes W_bar and b_bar, the latter zero."""
-        W, _ = _split(params["Wb"])
         W_bar, b_bar = _split(params_bar["Wb"])
         dy_bar = x_bar = None
         if dparams_bar:
-            dW_bar, _ = _split(dparams_bar["Wb"])
             dy_bar = times(cache.x1, dparams_bar["Wb"])
-            x_bar = times_transposed(dy, dW_bar)  # (dense.6)
+            if wanted:
+                x_bar = times_transposed(dy, dparams_bar["Wb"][..., :-1, :])  # (dense.6)
         if dx_bar is None:
             W_bar[...] = 0
         else:
-            share = times(dx_bar, W)
+            share = times(dx_bar, params["Wb"][..., :-1, :])
             dy_bar = share if dy_bar is None else dy_bar + share  # (dense.5)
             outer(dx_bar, dy, out=W_bar)  # (dense.7)
         b_bar[...] = 0  # (dense.8)

@@ -31,16 +31,18 @@ class Layer(Protocol):
     def forward(self, params: Views, x: Array) -> tuple[Array, Any]:
         """Return (y, cache) for x of shape (T, N, D)."""
 
-    def backward(self, params: Views, cache: Any, dy: Array, dparams: Views) -> Array:
+    def backward(self, params: Views, cache: Any, dy: Array, dparams: Views, wanted: bool = True) -> Optional[Array]:
         """Write the parameters' gradient into dparams and return dx; linear in dy, which may be any cotangent of y.
 
-        An empty dparams means that nobody wants the parameters' gradient.
+        An empty dparams means that nobody wants the parameters' gradient; wanted False, that nobody wants dx, and None
+        may be returned for it.
         """
 
     def double_backward(self, params: Views, cache: Any, dy: Array, dx_bar: Optional[Array], dparams_bar: Views,
-                        params_bar: Views) -> tuple[Array, Optional[Array]]:
+                        params_bar: Views, wanted: bool = True) -> tuple[Array, Optional[Array]]:
         """The vector-Jacobian product of `backward`: write params_bar and return (dy_bar, x_bar).
 
         dx_bar None means zero: nothing depends on the gradient of this layer's input. An empty dparams_bar means the
-        same of its parameters' gradient; not both. x_bar None means zero, by structure or for want of dparams_bar.
+        same of its parameters' gradient; not both. x_bar None means zero, by structure or for want of dparams_bar,
+        or that with wanted False nobody asked for it.
         """
