@@ -49,7 +49,7 @@ def test_source_inputs_come_from_the_side_that_stands_for_the_phase():
 def test_both_settings_are_what_they_say(module):
     config = module.Config(iterations=8, T=3, N_query=7, post_iterations=9)
     ours, post = (module.recipe(config, method, 0) for method in module.METHODS)
-    assert ours.optimizer == Adam(Cosine(config.beta, 8, 0.9)) and ours.iterations == 8
+    assert ours.optimizer == Adam(Cosine(config.beta, 8, config.decay)) and ours.iterations == 8
     assert post.optimizer == SGD(0.01) and post.iterations == 9
     assert [recipe.draw(recipe.rng)[1].x.shape for recipe in (ours, post)] == [(3, 7, 1), (1, 4, 1)]
     assert (ours.theta == post.theta).all() and ours.algorithm == ours.algorithm
