@@ -38,7 +38,7 @@ class Config:
     """The numbers of one run. Raises ValueError for what makes no sense."""
 
     iterations: int = option(40_000, "outer updates in our setting")
-    T: int = option(16, "tasks in a meta-batch in our setting")
+    T: int = option(32, "tasks in a meta-batch in our setting")
     N_query: int = option(64, "query examples in our setting (the post: 4)")
     beta: float = option(3e-3, "outer learning rate in our setting (Adam)")
     decay: float = option(0.9, "share of the training, at its end, over which our beta falls to 0 by a cosine")
