@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 # Okabe and Ito's palette, distinguishable with every common kind of colour blindness.
 BLACK, ORANGE, BLUE, GREEN, RED, PURPLE = "#000000", "#E69F00", "#0072B2", "#009E73", "#D55E00", "#CC79A7"
+SKY = "#56B4E9"
 
 
 STYLES = ((BLUE, "-"), (RED, "--"), (GREEN, "-."), (ORANGE, ":"), (PURPLE, (0, (5, 1, 1, 1, 1, 1))),
@@ -47,7 +48,7 @@ def adaptation_panels(panels: Sequence[Panel], suptitle: str, columns: int = 0) 
     rows = -(-len(panels) // columns)
     figure = Figure(figsize=(max(4.2 * columns, 6.4), 0.8 + 3.0 * rows), layout="constrained")
     axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
-    styles = [(GREEN, ":"), (ORANGE, "--"), (BLUE, "-.")]
+    styles = [(GREEN, ":"), (ORANGE, "--"), (BLUE, "-."), (RED, (0, (5, 1))), (SKY, "-")]
     for ax, panel in zip(axes.flat, panels):
         if panel.truth is not None:
             ax.plot(panel.x, panel.truth, color=BLACK, lw=1.2, label="truth")
@@ -105,13 +106,16 @@ def errors_by_step(results: Mapping[str, Any]) -> "Figure":
 def training_curves(curves: Mapping[str, Sequence[tuple[Array, Array]]], microseconds: Mapping[str, float]) -> "Figure":
     """Draw the training loss against iterations and against time, a line per method, a band over seeds.
 
-    curves: method -> for each seed (iterations, losses), each (S,). microseconds: method -> the time of an iteration.
+    curves: method -> for each seed (iterations, losses), each (S,); a single point is not drawn. microseconds:
+    method -> the time of an iteration.
     """
     from matplotlib.figure import Figure
     figure = Figure(figsize=(10.8, 4.2), layout="constrained")
     axes = figure.subplots(1, 2, sharey=True)
     for (method, seeds), (color, style) in zip(curves.items(), cycle(STYLES)):
         length = min(len(losses) for _, losses in seeds)
+        if length < 2:
+            continue
         iterations = np.asarray(seeds[0][0][:length])
         window = max(1, length // 50)
         kernel = np.ones(window) / window
