@@ -114,6 +114,7 @@ def summary(config: Config) -> dict[str, Any]:
 def figures(config: Config, learned: Mapping[str, Array]) -> dict[str, "Figure"]:
     """Predictions of sin(x), twice as high as any task of training, after 0 to 4 steps: file name -> figure."""
     tasks = UnseenTasks(ONE, (config.N,), STEPS)
-    panels = [tasks.panel(config.objective(), theta, config.alpha, TITLES[method], 0, STEPS[:1 if method == "fit" else 5])
-              for method, theta in learned.items() if method != RANDOM]
+    shown = {method: STEPS if method != "fit" else STEPS[:1] for method in learned if method != RANDOM}
+    panels = [tasks.panel(config.objective(), learned[method], config.alpha, TITLES[method], 0, steps)
+              for method, steps in shown.items()]
     return {"panels": adaptation_panels(panels, f"Adapting to sin(x) from {config.N} examples")}
