@@ -128,7 +128,8 @@ def training_curves(curves: Mapping[str, Sequence[tuple[Array, Array]]], microse
     axes[1].set(xlabel="seconds: iterations times the time of one, measured alone")
     for ax in axes:
         _log_scale(ax)
-    axes[0].legend(frameon=False)
+    if axes[0].get_lines():
+        axes[0].legend(frameon=False)
     figure.suptitle(f"Training, {_spread(curves)}")
     return figure
 
