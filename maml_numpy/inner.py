@@ -51,8 +51,8 @@ def adapt(objective: Objective, theta: Array, batches: Sequence[Any], alpha: Any
     for batch in batches:
         if batch is not checked:  # the same one again needs no second look
             objective.check(theta, batch, "support")
-            checked = batch
-        dtheta, record = _gradient(objective, theta, batch)
+            checked, ones = batch, array_module(theta).ones(len(batch[0]), theta.real.dtype)
+        dtheta, record = _gradient(objective, theta, batch, ones)
         steps.append(Step(theta, batch, record if keep_caches else None, dtheta if keep_gradients else None))
         del record  # or it would live on through the next gradient
         theta = theta - alpha * dtheta  # (inner.1)
@@ -75,7 +75,7 @@ def backward(objective: Objective, steps: Sequence[Step], theta_bar: Array, alph
     shape = len(last.batch[0]), last.theta.shape[-1]
     if theta_bar.shape != shape or theta_bar.dtype != last.theta.dtype:
         raise ValueError(f"theta_bar must be {shape} of {last.theta.dtype}, got {theta_bar.shape} of {theta_bar.dtype}")
-    alpha = _rate(alpha, last.theta)
+    alpha, ones = _rate(alpha, last.theta), xp.ones(shape[0], theta_bar.real.dtype)
     psi_bar: Optional[Array] = None
     alpha_bar: Optional[Array] = None
     for theta, batch, record, dtheta in reversed(steps):
@@ -85,7 +85,7 @@ def backward(objective: Objective, steps: Sequence[Step], theta_bar: Array, alph
         carried = theta_bar.sum(axis=0) if theta.ndim < theta_bar.ndim else theta_bar  # (inner.4)
         if second_order:
             if record is None:
-                _, record = _gradient(objective, theta, batch)
+                _, record = _gradient(objective, theta, batch, ones)
             dtheta_bar = -alpha * theta_bar  # (inner.2)
             theta_bar = xp.empty(carried.shape, carried.dtype)
             psi_share = objective.second_order(record, dtheta_bar, theta_bar)
@@ -106,11 +106,9 @@ def _rate(alpha: Any, theta: Array) -> Any:
     return alpha
 
 
-def _gradient(objective: Objective, theta: Array, batch: Any) -> tuple[Array, Any]:
-    """The gradient of every task's own loss, (T, P), and its record."""
-    T = len(batch[0])
-    theta = per_task(theta, T)
-    xp = array_module(theta)
-    dtheta = xp.empty(theta.shape, theta.dtype)
-    _, record = objective.gradient(theta, batch, xp.ones(T, theta.real.dtype), dtheta)
+def _gradient(objective: Objective, theta: Array, batch: Any, ones: Array) -> tuple[Array, Any]:
+    """The gradient of every task's own loss, (T, P), and its record; ones: (T,)."""
+    theta = per_task(theta, len(ones))
+    dtheta = array_module(theta).empty(theta.shape, theta.dtype)
+    _, record = objective.gradient(theta, batch, ones, dtheta)
     return dtheta, record

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 from .backend import Array, array_module
 from .batch import Inputs, check_inputs
 from .losses import Loss
-from .network import Network, Pass
+from .network import NO_TAPS, Network, Pass, Taps
+from .objectives import one_task
 
 
 class LearnedRecord(NamedTuple):
@@ -34,13 +35,16 @@ class LearnedLoss:
     def __init__(self, network: Network, judge: Network, criterion: Loss, psi: Array):
         self.network, self.layout, self.judge, self.criterion, self.psi = network, network.layout, judge, criterion, psi
         widths = dict(zip(network.names, network.widths))
-        self.widths = [network.M, *(widths[tap] for tap in network.taps)]
-        if judge.D != sum(self.widths):
+        self._taps, D = {}, network.M
+        for tap in network.taps:
+            self._taps[tap] = slice(D, D + widths[tap])
+            D += widths[tap]
+        if judge.D != D:
             raise ValueError(f"the judge takes {judge.D} features, the main network's output and taps "
-                             f"{list(network.taps)} have {sum(self.widths)}")
+                             f"{list(network.taps)} have {D}")
         if psi.ndim != 1:
             raise ValueError(f"psi must be one vector for all tasks, got {psi.shape}")
-        judge.layout.check(psi)
+        self._blocks = judge.by_layer(psi)
 
     def check(self, theta: Array, batch: Inputs, name: str) -> None:
         """Raise ValueError unless theta is of the main network's layout, the batch unlabelled inputs that fit."""
@@ -57,12 +61,14 @@ class LearnedLoss:
 
     def gradient(self, theta: Array, batch: Inputs, dloss: Array, dtheta: Array) -> tuple[Array, LearnedRecord]:
         """dloss (T,); writes dtheta, (P,) or (T, P); returns the losses (T,) and the record."""
+        if len(batch.x) == 1:
+            theta, batch, dloss, dtheta = one_task(theta), Inputs(batch.x[0]), dloss[0], one_task(dtheta)
         losses, run, judge_run, cache = self._forward(theta, batch)
         dout = self.criterion.backward(cache, dloss)
         dz, judge_deltas = self.judge.backward(judge_run, dout, None)  # (learned.2): the step does not move psi
         dy, dtaps = self._split(dz)  # (learned.3)
         _, deltas = self.network.backward(run, dy, dtheta, dtaps, wanted=False)  # (learned.4)
-        return losses, LearnedRecord(run, deltas, judge_run, judge_deltas, cache, dloss)
+        return losses.reshape(-1), LearnedRecord(run, deltas, judge_run, judge_deltas, cache, dloss)
 
     def second_order(self, record: LearnedRecord, dtheta_bar: Array, theta_bar: Array) -> Array:
         """Write theta_bar and return psi_bar, (P_psi,), the sum over tasks, for the cotangent dtheta_bar of `gradient`.
@@ -70,30 +76,28 @@ class LearnedLoss:
         dtheta_bar: as dtheta was, (P,) or (T, P). theta_bar: (T, P), or (P,) for a theta that all tasks shared.
         """
         run, deltas, judge_run, judge_deltas, cache, dloss = record
+        if dloss.ndim == 0:
+            dtheta_bar, theta_bar = one_task(dtheta_bar), one_task(theta_bar)
         dy_bar, dtaps_bar, left = self.network.up(run, deltas, dtheta_bar, theta_bar, wanted=False)  # (learned.5)
         dz_bar = self._join(dy_bar, dtaps_bar)
         psi_bar = array_module(theta_bar).empty(self.psi.shape, theta_bar.dtype)
         dout_bar, _, judge_left = self.judge.up(judge_run, judge_deltas, None, psi_bar, dz_bar)  # (learned.6)
         out_bar = self.criterion.double_backward(cache, dloss, dout_bar)  # (learned.7)
         z_bar = self.judge.down(judge_run, out_bar, judge_left, psi_bar)  # (learned.8)
-        y_bar, taps_bar = self._split(z_bar)
+        y_bar, taps_bar = (None, NO_TAPS) if z_bar is None else self._split(z_bar)
         self.network.down(run, y_bar, left, theta_bar, taps_bar, wanted=False)  # (learned.9)
         return psi_bar
 
     def _forward(self, theta: Array, batch: Inputs) -> tuple[Array, Pass, Pass, Any]:
         y, run = self.network.forward(theta, batch.x)
-        out, judge_run = self.judge.forward(self.psi, self._join(y, run.taps))  # (learned.1)
-        losses, cache = self.criterion.forward(out, array_module(out).zeros_like(out))
+        out, judge_run = self.judge.forward(self._blocks, self._join(y, run.taps))  # (learned.1)
+        losses, cache = self.criterion.forward(out, 0.0)
         return losses, run, judge_run, cache
 
     def _join(self, y: Array, taps: Any) -> Array:
         """z = [y, taps…], (T, N, D of the judge)."""
-        return array_module(y).concatenate([y, *(taps[name] for name in self.network.taps)], axis=-1)
+        return array_module(y).concatenate([y, *[taps[name] for name in self.network.taps]], axis=-1)
 
-    def _split(self, z: Array) -> tuple[Array, dict[str, Array]]:
+    def _split(self, z: Array) -> tuple[Array, Taps]:
         """The parts of z: that of y, and those of the taps by name."""
-        parts, begin = [], 0
-        for width in self.widths:
-            parts.append(z[..., begin:begin + width])
-            begin += width
-        return parts[0], dict(zip(self.network.taps, parts[1:]))
+        return z[..., :self.network.M], {name: z[..., place] for name, place in self._taps.items()}

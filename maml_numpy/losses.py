@@ -1,6 +1,6 @@
 """Losses, one value per task. Derived in derivations/04_losses.md."""
 
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Optional, Protocol
 
 from .backend import Array, array_module
 
@@ -32,8 +32,8 @@ class Loss(Protocol):
     def backward(self, cache: Any, dloss: Array) -> Array:
         """Return dy (T, N, M)."""
 
-    def double_backward(self, cache: Any, dloss: Array, dy_bar: Array) -> Array:
-        """The vector-Jacobian product of `backward` in y: return y_bar (T, N, M)."""
+    def double_backward(self, cache: Any, dloss: Array, dy_bar: Array) -> Optional[Array]:
+        """The vector-Jacobian product of `backward` in y: return y_bar (T, N, M), or None for zero by structure."""
 
 
 class MSE:
@@ -44,15 +44,15 @@ class MSE:
     def forward(self, y: Array, target: Array) -> tuple[Array, MSECache]:
         """y, target (T, N, M) -> losses (T,)."""
         r = y - target
-        return (r * r).sum(axis=(1, 2)) * _weight(r), MSECache(r)  # (losses.1)
+        return (r * r).sum(axis=(-2, -1)) * _weight(r), MSECache(r)  # (losses.1)
 
     def backward(self, cache: MSECache, dloss: Array) -> Array:
         """dloss (T,) -> dy (T, N, M)."""
-        return 2 * _weight(cache.r) * dloss[:, None, None] * cache.r  # (losses.2)
+        return (2 * _weight(cache.r) * dloss)[..., None, None] * cache.r  # (losses.2)
 
     def double_backward(self, cache: MSECache, dloss: Array, dy_bar: Array) -> Array:
         """dy_bar (T, N, M) -> y_bar (T, N, M)."""
-        return 2 * _weight(cache.r) * dloss[:, None, None] * dy_bar  # (losses.3)
+        return (2 * _weight(cache.r) * dloss)[..., None, None] * dy_bar  # (losses.3)
 
 
 class L1:
@@ -64,17 +64,17 @@ class L1:
         """y, target (T, N, M) -> losses (T,)."""
         r = y - target
         sign = array_module(r).sign(r.real)
-        return (sign * r).sum(axis=(1, 2)) * _weight(r), L1Cache(sign)  # (losses.4)
+        return (sign * r).sum(axis=(-2, -1)) * _weight(r), L1Cache(sign)  # (losses.4)
 
     def backward(self, cache: L1Cache, dloss: Array) -> Array:
         """dloss (T,) -> dy (T, N, M)."""
-        return _weight(cache.sign) * dloss[:, None, None] * cache.sign  # (losses.5)
+        return (_weight(cache.sign) * dloss)[..., None, None] * cache.sign  # (losses.5)
 
-    def double_backward(self, cache: L1Cache, dloss: Array, dy_bar: Array) -> Array:
+    def double_backward(self, cache: L1Cache, dloss: Array, dy_bar: Array) -> None:
         """y_bar is zero by structure: the slope is constant between kinks."""
-        return array_module(dy_bar).zeros_like(dy_bar)  # (losses.6)
+        return None  # (losses.6)
 
 
 def _weight(r: Array) -> float:
     """1 / (N M), the weight of one entry in its task's mean."""
-    return 1.0 / (r.shape[1] * r.shape[2])
+    return 1.0 / (r.shape[-2] * r.shape[-1])

@@ -2,7 +2,7 @@
 
 from math import prod
 from types import MappingProxyType
-from typing import Any, Callable, Mapping, NamedTuple, Optional, Sequence
+from typing import Any, Callable, Mapping, NamedTuple, Optional, Sequence, Union
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from .parameters import Layout, Views
 
 Taps = Mapping[str, Array]  # layer name -> an array of the shape of that layer's output
 NO_TAPS: Taps = MappingProxyType({})
+NO_VIEWS: Views = MappingProxyType({})
 
 
 class Pass(NamedTuple):
@@ -32,6 +33,7 @@ class Network:
     layers: in order. names: of each, its kind and its place among its kind: dense1, relu1, dense2, …
     widths: the number of features each gives. taps: names of layers whose outputs the network hands out beside its own.
     layout: the `Layout` of its flat parameter vector, pieces named "dense1.W" and so on. D, M: features in and out.
+    All passes also take arrays without the task axis, theta (P,) with x (N, D), and then return such.
     Raises ValueError for an empty chain, a layer that does not fit the one before it, blocks that do not cover a
     layer's pieces, an unknown tap. Every method raises it for a flat vector of another layout.
     """
@@ -57,8 +59,10 @@ class Network:
                 raise ValueError(f"no layer is named {tap!r}; the layers are {', '.join(self.names)}")
         blocks = Layout({f"{name}.{block}": shape for name, layer in zip(self.names, layers)
                          for block, shape in layer.blocks.items()})
-        self._places = [{block: blocks.places[f"{name}.{block}"] for block in layer.blocks}
-                        for name, layer in zip(self.names, layers)]
+        self._places = [(i, [(block, *blocks.places[f"{name}.{block}"]) for block in layer.blocks])
+                        for i, (name, layer) in enumerate(zip(self.names, layers)) if layer.blocks]
+        self._downwards = range(len(layers) - 1, -1, -1)
+        self._nothing: list[Views] = [NO_VIEWS] * len(layers)
 
     def initialise(self, rng: np.random.Generator, initialiser: Initialiser, dtype: Any = np.float32) -> Array:
         """Return theta (P,): weights drawn by `initialiser`, biases zero.
@@ -66,13 +70,13 @@ class Network:
         Draws on the host, in float64, then converts to `dtype`, so that every precision sees the same stream.
         """
         theta = np.zeros(self.layout.size)
-        for layer, params in zip(self.layers, self._by_layer(theta)):
+        for layer, params in zip(self.layers, self.by_layer(theta)):
             layer.initialise(rng, initialiser, params)
         return theta.astype(dtype)
 
-    def forward(self, theta: Array, x: Array) -> tuple[Array, Pass]:
-        """theta (P,) or (T, P), x (T, N, D) -> y (T, N, M) and what the later passes need."""
-        params = self._by_layer(theta)
+    def forward(self, theta: Union[Array, list[Views]], x: Array) -> tuple[Array, Pass]:
+        """theta (P,) or (T, P), or what `by_layer` made of it; x (T, N, D) -> y (T, N, M) and what is needed later."""
+        params = theta if isinstance(theta, list) else self.by_layer(theta)
         caches, taps, y = [], {}, x
         for name, layer, views in zip(self.names, self.layers, params):
             y, cache = layer.forward(views, y)  # (network.1)
@@ -89,42 +93,46 @@ class Network:
         elsewhere. wanted: False where nobody wants dx, which may then be None.
         Raises ValueError for a name that is no tap, an array of another shape than the tap, a dtheta of another layout.
         """
-        return self._down(run, dy, dtheta, dtaps, [None] * len(self.layers), wanted)
+        return self._down(run, dy, dtheta, dtaps, {}, wanted)
 
     def up(self, run: Pass, deltas: Sequence[Array], dtheta_bar: Optional[Array], theta_bar: Array,
            dx_bar: Optional[Array] = None, wanted: bool = True
-           ) -> tuple[Array, dict[str, Array], list[Optional[Array]]]:
+           ) -> tuple[Array, dict[str, Array], dict[int, Array]]:
         """First sweep of second order, input to output: the double_backward of every layer.
 
         deltas: as `backward` left them. dtheta_bar: (P,) or (T, P), the cotangent of dtheta. dx_bar: that of dx. One of
         the two may be None, for zero. wanted: False where nobody wants x_bar. theta_bar: (P,) or (T, P), overwritten
         with what reaches theta on the way.
-        Returns dy_bar (T, N, M), dtaps_bar (the cotangents of dtaps) and what each layer left behind at its input.
+        Returns dy_bar (T, N, M), dtaps_bar (the cotangents of dtaps) and what layers left behind at their inputs, by
+        their place in the chain; a layer that left nothing is not among them.
         """
-        dtaps_bar, left = {}, []
-        bars = zip(self._by_layer(dtheta_bar), self._by_layer(theta_bar))
+        dtaps_bar, left = {}, {}
+        bars = zip(self.by_layer(dtheta_bar), self.by_layer(theta_bar))
         for i, (dparams_bar, params_bar) in enumerate(bars):
             dx_bar, x_bar = self.layers[i].double_backward(run.params[i], run.caches[i], deltas[i], dx_bar, dparams_bar,
                                                            params_bar, wanted or i > 0)  # (network.3)
-            left.append(x_bar)
+            if x_bar is not None:
+                left[i] = x_bar
             if self.names[i] in self.taps:
                 dtaps_bar[self.names[i]] = dx_bar  # (network.4)
         assert dx_bar is not None
         return dx_bar, dtaps_bar, left
 
-    def down(self, run: Pass, y_bar: Array, left: Sequence[Optional[Array]], theta_bar: Array,
+    def down(self, run: Pass, y_bar: Optional[Array], left: Mapping[int, Array], theta_bar: Array,
              taps_bar: Taps = NO_TAPS, wanted: bool = True) -> Optional[Array]:
         """Second sweep, output to input: the ordinary backward carrying y_bar, adding what `up` left behind.
 
-        theta_bar: as `up` wrote it; this sweep's share is added. taps_bar: cotangents arriving at the tapped
-        activations. wanted: as for `up`. Returns x_bar (T, N, D), or None where nobody wants it.
+        y_bar: None for zero. theta_bar: as `up` wrote it; this sweep's share is added. taps_bar: cotangents arriving at
+        the tapped activations. wanted: as for `up`. Returns x_bar (T, N, D), or None for zero or where nobody wants it.
         """
+        if y_bar is None and not taps_bar and not left:
+            return None
         share = array_module(theta_bar).empty_like(theta_bar)
         x_bar, _ = self._down(run, y_bar, share, taps_bar, left, wanted)
         theta_bar += share  # (network.6)
         return x_bar
 
-    def _down(self, run: Pass, v: Any, out: Optional[Array], taps: Taps, left: Sequence[Optional[Array]], wanted: bool
+    def _down(self, run: Pass, v: Any, out: Optional[Array], taps: Taps, left: Mapping[int, Array], wanted: bool
               ) -> tuple[Optional[Array], list[Array]]:
         """Carry v from output to input; at each layer add what arrives at its tap and what waits at its input."""
         for name, tap in taps.items():
@@ -132,22 +140,37 @@ class Network:
                 raise ValueError(f"{name!r} is no tap of this network; its taps are {list(run.taps)}")
             if tap.shape != run.taps[name].shape:
                 raise ValueError(f"what arrives at tap {name} must be {run.taps[name].shape}, got {tap.shape}")
-        arriving: list[Array] = []
-        views = self._by_layer(out)
-        for i in reversed(range(len(self.layers))):
+        deltas: list[Any] = [None] * len(self.layers)
+        views = self.by_layer(out)
+        for i in self._downwards:
             if self.names[i] in taps:
-                v = v + taps[self.names[i]]
-            arriving.append(v)
-            v = self.layers[i].backward(run.params[i], run.caches[i], v, views[i], wanted or i > 0)  # (network.2)
-            if left[i] is not None and v is not None:
-                v = v + left[i]  # (network.5)
-        return v, arriving[::-1]
+                v = _plus(v, taps[self.names[i]])
+            deltas[i] = v
+            if v is not None:
+                v = self.layers[i].backward(run.params[i], run.caches[i], v, views[i], wanted or i > 0)  # (network.2)
+            else:
+                for view in views[i].values():
+                    view[...] = 0
+            if i in left:
+                v = _plus(v, left[i])  # (network.5)
+        return v, deltas
 
-    def _by_layer(self, theta: Optional[Array]) -> list[Views]:
-        """A flat vector's blocks, one dictionary per layer; empty ones for None."""
+    def by_layer(self, theta: Optional[Array]) -> list[Views]:
+        """The blocks of a flat vector, (P,) or (T, P), as views, one dictionary per layer; empty ones for None."""
         if theta is None:
-            return [{} for _ in self.layers]
-        return self.layout.grouped_views(theta, self._places)
+            return self._nothing
+        self.layout.check(theta)
+        found, lead = self._nothing.copy(), theta.shape[:-1]
+        for i, places in self._places:
+            found[i] = views = {}
+            for block, place, shape in places:
+                views[block] = theta[..., place].reshape(lead + shape)
+        return found
+
+
+def _plus(v: Optional[Array], more: Array) -> Array:
+    """v + more, where v None is zero."""
+    return more if v is None else v + more
 
 
 def mlp(widths: Sequence[int], activation: Callable[[], Layer], taps: Sequence[str] = ()) -> Network:

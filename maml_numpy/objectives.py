@@ -46,7 +46,8 @@ class Record(NamedTuple):
 class Supervised:
     """The loss, by a criterion such as mean squared error, of a network's predictions on labelled examples.
 
-    `loss`, `gradient` and `second_order` trust their arguments; `check` is the door.
+    `loss`, `gradient` and `second_order` trust their arguments; `check` is the door. A single task is computed without
+    its task axis (note 00).
     """
 
     def __init__(self, network: Network, criterion: Loss):
@@ -64,11 +65,14 @@ class Supervised:
 
     def gradient(self, theta: Array, batch: Batch, dloss: Array, dtheta: Array) -> tuple[Array, Record]:
         """dloss (T,); writes dtheta, (P,) or (T, P); returns the losses (T,) and the record."""
-        y, run = self.network.forward(theta, batch.x)
-        losses, cache = self.criterion.forward(y, batch.y)  # (objectives.1)
+        x, target = batch
+        if len(x) == 1:
+            theta, x, target, dloss, dtheta = one_task(theta), x[0], target[0], dloss[0], one_task(dtheta)
+        y, run = self.network.forward(theta, x)
+        losses, cache = self.criterion.forward(y, target)  # (objectives.1)
         dy = self.criterion.backward(cache, dloss)
         _, deltas = self.network.backward(run, dy, dtheta, wanted=False)  # (objectives.2)
-        return losses, Record(run, deltas, cache, dloss)
+        return losses.reshape(-1), Record(run, deltas, cache, dloss)
 
     def second_order(self, record: Record, dtheta_bar: Array, theta_bar: Array) -> None:
         """Write theta_bar, the Hessian times dtheta_bar.
@@ -77,6 +81,13 @@ class Supervised:
         then takes the sum over tasks.
         """
         run, deltas, cache, dloss = record
+        if dloss.ndim == 0:
+            dtheta_bar, theta_bar = one_task(dtheta_bar), one_task(theta_bar)
         dy_bar, _, left = self.network.up(run, deltas, dtheta_bar, theta_bar, wanted=False)  # (objectives.3)
         y_bar = self.criterion.double_backward(cache, dloss, dy_bar)  # (objectives.4)
         self.network.down(run, y_bar, left, theta_bar, wanted=False)  # (objectives.5)
+
+
+def one_task(theta: Array) -> Array:
+    """A (1, P) or (P,) array as (P,), a view."""
+    return theta[0] if theta.ndim == 2 else theta

@@ -5,13 +5,12 @@ the pieces and hands out views that share theta's memory, so a gradient written 
 """
 
 from math import prod
-from typing import Iterable, Mapping, Sequence
+from typing import Iterable, Mapping
 
 from .backend import Array, array_module
 
 Shape = tuple[int, ...]
-Views = dict[str, Array]
-Places = Mapping[str, tuple[slice, Shape]]
+Views = Mapping[str, Array]
 
 
 class Layout:
@@ -46,17 +45,9 @@ class Layout:
         Raises ValueError when theta has another size or its entries do not lie side by side (a view could then not
         share memory, and what is written into it would be lost).
         """
-        return self.grouped_views(theta, [self.places])[0]
-
-    def grouped_views(self, theta: Array, groups: Sequence[Places]) -> list[Views]:
-        """`views` sorted into groups: one dictionary per group of places, under that group's own names.
-
-        A network hands each layer its blocks this way: a block, such as [W; b], is a place that spans several pieces.
-        """
         self.check(theta)
         lead = theta.shape[:-1]
-        return [{name: theta[..., place].reshape(lead + shape) for name, (place, shape) in group.items()}
-                for group in groups]
+        return {name: theta[..., place].reshape(lead + shape) for name, (place, shape) in self.places.items()}
 
     def check(self, theta: Array) -> None:
         """Raise ValueError unless theta is a vector of this layout, (P,) or (T, P), that views can share."""
@@ -87,7 +78,7 @@ def per_task(theta: Array, T: int) -> Array:
     Raises ValueError for a (T', P) vector of other than T tasks.
     """
     if theta.ndim == 1:
-        return array_module(theta).broadcast_to(theta, (T, theta.shape[0]))
+        return array_module(theta).broadcast_to(theta, (T, theta.shape[0])) if T > 1 else theta[None]
     if theta.shape[0] != T:
         raise ValueError(f"theta holds {theta.shape[0]} tasks, the batch {T}")
     return theta

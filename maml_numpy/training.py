@@ -53,7 +53,7 @@ def train(algorithm: Algorithm, optimizer: Optimizer, start: Array | Progress, d
         support, query = draw()
         with np.errstate(over="ignore", invalid="ignore"):  # said once, below, and with a name
             outcome = algorithm.meta_gradient(theta, support, query)
-            loss = float(outcome.losses.mean())
+            loss = float(outcome.losses.sum()) / len(outcome.losses)
         if not (isfinite(loss) and array_module(theta).isfinite(outcome.theta_bar).all()):
             in_data = non_finite(support, "support") or non_finite(query, "query")
             if in_data or passed_over == patience:

@@ -192,7 +192,8 @@ def losses():
     rows = []
     for name, loss in (("squared error", MSE()), ("absolute error", L1())):
         values, cache = loss.forward(y, 0 * y)
-        rows.append((name, values, loss.backward(cache, one).ravel(), loss.double_backward(cache, one, ones).ravel()))
+        y_bar = loss.double_backward(cache, one, ones)
+        rows.append((name, values, loss.backward(cache, one).ravel(), 0 * r if y_bar is None else y_bar.ravel()))
     figure, axes = _curves("Losses of one residual", "residual $r$ = $y$ − target", r, rows,
                            ["$L$", r"slope $\partial L/\partial y$", r"curvature $\partial^2 L/\partial y^2$"])
     _mark(axes[1, 0], [], [0], "the kink", (1.25, 0.3))

@@ -156,6 +156,7 @@ def loss_claims(subject: str, loss: Any) -> Iterator[Claim | DirectionClaim]:
     cache = loss.forward(y, target)[1]
     yield Claim(subject, "dy", dy(y), lambda v: (dloss * loss.forward(v, target)[0]).sum(), y)
     y_bar = loss.double_backward(cache, dloss, dy_bar)
+    y_bar = np.zeros(shape) if y_bar is None else y_bar
     yield Claim(subject, "y_bar", y_bar, lambda v: (dy_bar * dy(v)).sum(), y, "y_bar" in loss.zeros)
     yield DirectionClaim(subject, "y_bar, along dy_bar", y_bar, lambda eps: dy(y + eps * dy_bar), "y_bar" in loss.zeros)
 

@@ -38,8 +38,16 @@ def test_products_see_a_shared_matrix_behind_a_broadcast_one():
     x, W = RNG.standard_normal((T, N, D)), RNG.standard_normal((D, M))
     broadcast = np.broadcast_to(W, (T, D, M))
     assert (products.times(x, broadcast) == products.times(x, W)).all()
-    assert products._shared(broadcast).shape == products._shared(W[None]).shape == (D, M)
-    assert products._shared(np.stack([W] * T)) is None
+    assert not products._stacked(broadcast) and not products._stacked(W) and products._stacked(np.stack([W] * T))
+
+
+def test_products_without_a_task_axis():
+    x, W, dy = (RNG.standard_normal(shape) for shape in ((N, D), (D, M), (N, M)))
+    out = np.full((D, M), np.nan)
+    products.outer(x, dy, out)
+    assert np.allclose(products.times(x, W), x @ W, rtol=1e-13, atol=1e-13)
+    assert np.allclose(products.times_transposed(dy, W), dy @ W.T, rtol=1e-13, atol=1e-13)
+    assert np.allclose(out, x.T @ dy, rtol=1e-13, atol=1e-13)
 
 
 def test_shared_gradient_is_the_sum_of_the_tasks():

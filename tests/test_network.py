@@ -56,7 +56,7 @@ def test_what_arrives_at_a_tap_that_is_none_is_an_error_not_a_zero(taps, words):
     with pytest.raises(ValueError, match=words):
         net.backward(run, y, np.empty_like(theta), taps)
     with pytest.raises(ValueError, match=words):
-        net.down(run, y, [None] * 3, np.empty_like(theta), taps)
+        net.down(run, y, {}, np.empty_like(theta), taps)
 
 
 def test_blocks_must_cover_the_pieces():
@@ -69,6 +69,45 @@ def test_blocks_must_cover_the_pieces():
 def test_theta_of_another_layout_is_refused():
     with pytest.raises(ValueError, match="P = 7"):
         mlp([1, 2, 1], ReLU).forward(np.zeros(8), np.ones((1, 1, 1)))
+
+
+def passes(net, theta, x, dy, dtheta_bar, y_bar):
+    """Every result of all four passes, in order."""
+    dtheta, theta_bar = np.full_like(theta, np.nan), np.full_like(theta, np.nan)
+    y, run = net.forward(theta, x)
+    dx, deltas = net.backward(run, dy, dtheta)
+    dy_bar, _, left = net.up(run, deltas, dtheta_bar, theta_bar)
+    x_bar = net.down(run, y_bar, left, theta_bar)
+    return y, dx, dtheta, dy_bar, x_bar, theta_bar
+
+
+@pytest.mark.parametrize("activation", [ReLU, Tanh])
+def test_without_a_task_axis(activation):
+    net, rng = mlp([2, 5, 4, 1], activation), np.random.default_rng(1)
+    theta, dtheta_bar = rng.standard_normal((2, 1, net.layout.size))
+    x, (dy, y_bar) = rng.standard_normal((1, 3, 2)), rng.standard_normal((2, 1, 3, 1))
+    stacked = passes(net, theta, x, dy, dtheta_bar, y_bar)
+    alone = passes(net, theta[0], x[0], dy[0], dtheta_bar[0], y_bar[0])
+    for one, other in zip(stacked, alone):
+        assert one.shape[1:] == other.shape and np.allclose(one[0], other, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("activation", [ReLU, Tanh])
+def test_no_y_bar_is_zero(activation):
+    net, rng = mlp([2, 5, 4, 1], activation), np.random.default_rng(1)
+    theta, dtheta_bar = rng.standard_normal((2, 3, net.layout.size))
+    x, dy = rng.standard_normal((3, 3, 2)), rng.standard_normal((3, 3, 1))
+    zero = passes(net, theta, x, dy, dtheta_bar, np.zeros_like(dy))
+    for one, other in zip(zero, passes(net, theta, x, dy, dtheta_bar, None)):
+        assert (one == other).all()
+
+
+def test_where_nothing_arrives_nothing_is_swept():
+    net = mlp([2, 3, 1], ReLU)
+    theta, x = net.initialise(np.random.default_rng(0), he_normal, np.float64), np.ones((1, 2, 2))
+    y, run = net.forward(theta, x)
+    theta_bar = np.ones_like(theta)
+    assert net.down(run, None, {}, theta_bar) is None and (theta_bar == 1).all()
 
 
 def test_initialisers():

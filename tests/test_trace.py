@@ -54,7 +54,7 @@ def trace():
     dtheta_bar = -ALPHA * theta_1_bar
     pieces(dtheta_bar[0], "dtheta_0_bar {}")
     theta_bar = np.empty_like(THETA)
-    dy_bar, dtaps_bar, left = net.up(run, record.deltas, dtheta_bar, theta_bar)
+    dy_bar, dtaps_bar, left = net.up(run, record.deltas, dtheta_bar[0], theta_bar)
     note(delta1_bar=dtaps_bar["dense1"], delta3_bar=dy_bar, x_bar_left_by_dense2=left[2])
     pieces(theta_bar, "up {}")
     y_bar = loss.double_backward(record.loss_cache, np.ones(1), dy_bar)

@@ -4,6 +4,7 @@ Derived in derivations/13_learned.md.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from ..backend import Array, array_module, keep_floats
 from ..batch import Batch, Inputs
@@ -42,7 +43,7 @@ class DAML:
         if self.K < 0:
             raise ValueError(f"K must be at least 0, got {self.K}")
 
-    @property
+    @cached_property
     def layout(self) -> Layout:
         """The layout of theta, and of psi under the judge's names with "judge." before them."""
         return beside(self.outer.layout, self.judge.layout, "judge")

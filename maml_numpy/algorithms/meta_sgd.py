@@ -4,6 +4,7 @@ Derived in derivations/14_meta_sgd.md.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from ..backend import Array, array_module
@@ -29,7 +30,7 @@ class MetaSGD:
         if self.K < 1:
             raise ValueError(f"K must be at least 1, got {self.K}")
 
-    @property
+    @cached_property
     def layout(self) -> Layout:
         """The layout of theta, and of the rates under the same names with "rate." before them."""
         return beside(self.objective.layout, self.objective.layout, "rate")

@@ -32,9 +32,8 @@ class Dense:
 
     def initialise(self, rng: Any, initialiser: Initialiser, params: Views) -> None:
         """W from `initialiser`, b zero."""
-        W, b = _split(params["Wb"])
-        W[...] = initialiser(rng, (self.D, self.M))
-        b[...] = 0
+        params["Wb"][..., :-1, :] = initialiser(rng, (self.D, self.M))
+        params["Wb"][..., -1, :] = 0
 
     def forward(self, params: Views, x: Array) -> tuple[Array, DenseCache]:
         """x (T, N, D) -> y (T, N, M)."""
@@ -53,22 +52,16 @@ class Dense:
     def double_backward(self, params: Views, cache: DenseCache, dy: Array, dx_bar: Optional[Array], dparams_bar: Views,
                         params_bar: Views, wanted: bool = True) -> tuple[Array, Optional[Array]]:
         """dx_bar (T, N, D) -> dy_bar (T, N, M), x_bar (T, N, D); writes W_bar and b_bar, the latter zero."""
-        W_bar, b_bar = _split(params_bar["Wb"])
-        dy_bar = x_bar = None
+        Wb_bar, dy_bar, x_bar = params_bar["Wb"], None, None
         if dparams_bar:
             dy_bar = times(cache.x1, dparams_bar["Wb"])
             if wanted:
                 x_bar = times_transposed(dy, dparams_bar["Wb"][..., :-1, :])  # (dense.6)
         if dx_bar is None:
-            W_bar[...] = 0
+            Wb_bar[...] = 0
         else:
             share = times(dx_bar, params["Wb"][..., :-1, :])
             dy_bar = share if dy_bar is None else dy_bar + share  # (dense.5)
-            outer(dx_bar, dy, out=W_bar)  # (dense.7)
-        b_bar[...] = 0  # (dense.8)
+            outer(dx_bar, dy, out=Wb_bar[..., :-1, :])  # (dense.7)
+            Wb_bar[..., -1, :] = 0  # (dense.8)
         return dy_bar, x_bar
-
-
-def _split(Wb: Array) -> tuple[Array, Array]:
-    """W and b, views of the block [W; b]."""
-    return Wb[..., :-1, :], Wb[..., -1:, :]

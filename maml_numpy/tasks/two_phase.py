@@ -10,7 +10,7 @@ from ..batch import Batch, Inputs
 from .sinusoid import Range, Sinusoid, SinusoidTasks
 
 TWO_PI: Range = (-2 * pi, 2 * pi)
-SOURCES = ((pi / 4, pi / 2), (-pi / 2, -pi / 4))  # where an unlabelled input says phase 0, and where phase pi
+SOURCES = ((pi / 4, pi / 2), (-pi / 2, -pi / 4))  # where an unlabelled input says phase 0, where phase pi; as wide
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,6 @@ class TwoPhase(Sinusoid):
 
     def sources(self, rng: np.random.Generator, tasks: SinusoidTasks, K: int) -> Inputs:
         """K >= 0 unlabelled source inputs of each task, (T, K, 1), drawn from the side that stands for its phase."""
-        ends = np.where(tasks.phase == self.phase[0], *(np.reshape(side, (1, 1, 2)) for side in SOURCES))
-        x = ends[..., :1] + (ends[..., 1:] - ends[..., :1]) * rng.random((len(tasks.phase), K, 1))
+        (low, high), (other, _) = SOURCES
+        x = np.where(tasks.phase == self.phase[0], low, other) + (high - low) * rng.random((len(tasks.phase), K, 1))
         return Inputs(x.astype(self.dtype))
