@@ -13,7 +13,7 @@ from .backend import Array
 from .evaluation import summarise
 
 LABELS = {"mean": "mean", "median": "median", "p95": "95th percentile", "diverged": "diverged",
-          "correct": "correct phase", "alpha": "alpha"}
+          "correct": "correct phase", "live": "live units", "alpha": "alpha"}
 Statistics = dict[str, list[Any]]
 
 
@@ -89,6 +89,8 @@ def _number(value: float, name: str) -> str:
         return f"{value:.0f}"
     if name == "alpha":
         return f"{value:.2g}"
+    if name == "live":
+        return f"{value:.1f}"
     if value >= 1000:
         return f"{value:.0e}"
     return f"{value:.2f}" if value >= 0.1 or name == "correct" else f"{value:.3f}"

@@ -100,6 +100,10 @@ def test_daml_is_tested_on_both_waves(monkeypatch):
     assert np.allclose(right[1], np.abs(y - grid.y).mean(axis=(1, 2)), rtol=1e-5)
     assert np.allclose(wrong[1], np.abs(y + grid.y).mean(axis=(1, 2)), rtol=1e-5)
     assert found["correct"][5] == (right[1] < wrong[1]).mean()
+    _, run = algorithm.outer.network.forward(learned[:algorithm.outer.layout.size], FAMILY.grid(tasks, 201).x[:1])
+    assert found["live"][0] == (run.taps["relu2"][0] > 0).any(axis=0).sum() > 0
+    algorithm.layout.views(dead := learned.copy())["dense2.b"][...] = -100
+    assert daml.test(config, "daml", dead)["DAML, our setting"]["source inputs"]["live"] == [0.0] * 6
     figures = daml.figures(config, {"daml": learned})
     assert len(figures["panels"].axes) == 2 and len(figures["loss"].axes) == 3
     with pytest.raises(ValueError, match="inputs without labels"):

@@ -30,7 +30,7 @@ METHODS = ("daml", "post")
 DEFAULT_METHODS = ("daml",)
 RANDOM = "random"
 TITLES = {"daml": "DAML, our setting", "post": "DAML, the post's setting", RANDOM: "random start"}
-TEST_TASKS, TEST_GRID, CHUNK = 1000, 1257, 200
+TEST_TASKS, TEST_GRID, CHUNK, LIVE_GRID = 1000, 1257, 200, 201
 SWEEP = np.linspace(-0.6 * pi, 0.6 * pi, 121)  # source inputs of the figures, through the gap and beyond both sides
 
 
@@ -114,9 +114,21 @@ def replace_K(daml: DAML, K: int) -> DAML:
     return DAML(daml.outer, daml.judge, daml.criterion, daml.alpha, K, keep_caches=False)
 
 
+def live_units(config: Config, method: str, learned: Array, source: Inputs, grid: Batch) -> list[float]:
+    """After each number of steps, how many units of the main network's second hidden layer are above 0 somewhere on the
+    grid; the mean over tasks."""
+    daml, found = algorithm(config, method), []
+    with np.errstate(over="ignore", invalid="ignore"):
+        for k in steps(config):
+            theta, _ = replace_K(daml, k).adapt(learned, Inputs(source.x[:, :k]))
+            _, run = daml.outer.network.forward(theta, grid.x)
+            found.append(float((run.taps["relu2"] > 0).any(axis=1).sum(axis=1).mean()))
+    return found
+
+
 def test(config: Config, method: str, learned: Array) -> dict[str, dict[str, Statistics]]:
-    """Mean absolute error on the post's grid over 1,000 draws of source inputs, and the share of draws whose error is
-    smaller on their own wave than on the other: {title: {"source inputs": statistics}}."""
+    """Mean absolute error on the post's grid over 1,000 draws of source inputs, the share of draws whose error is
+    smaller on their own wave than on the other, and the live units: {title: {"source inputs": statistics}}."""
     family, rng = TwoPhase(), np.random.default_rng(TEST_SEED)
     tasks = family.sample(rng, TEST_TASKS)
     source, grid = family.sources(rng, tasks, config.K), family.grid(tasks, TEST_GRID)
@@ -126,6 +138,8 @@ def test(config: Config, method: str, learned: Array) -> dict[str, dict[str, Sta
     right, wrong = (np.concatenate(part, axis=1) for part in zip(*parts))
     found = statistics(right, np.full(config.K + 1, config.alpha))
     found["correct"] = (right < wrong).mean(axis=1).tolist()
+    some = tasks._replace(amplitude=tasks.amplitude[:CHUNK], phase=tasks.phase[:CHUNK])
+    found["live"] = live_units(config, method, learned, Inputs(source.x[:CHUNK]), family.grid(some, LIVE_GRID))
     return {TITLES[method]: {"source inputs": found}}
 
 
