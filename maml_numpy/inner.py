@@ -6,6 +6,7 @@ Derived in derivations/07_inner.md.
 from typing import Any, NamedTuple, Optional, Sequence
 
 from .backend import Array, array_module
+from .low_rank import Factored, like, pays
 from .objectives import Objective
 from .parameters import per_task
 
@@ -37,22 +38,27 @@ class Cotangents(NamedTuple):
 
 
 def adapt(objective: Objective, theta: Array, batches: Sequence[Any], alpha: Any, keep_caches: bool = False,
-          keep_gradients: bool = False) -> tuple[Array, list[Step]]:
+          keep_gradients: bool = False, factored: bool = False) -> tuple[Array, list[Step]]:
     """Take one SGD step per batch, every task on its own examples; used in training and at test alike.
 
     theta: (P,) or (T, P), theta_0. batches: one per step, so K = len(batches). alpha: inner learning rate, a float or
     one rate per parameter, (P,); 0 adapts nothing.
     keep_caches: keep what the way back needs of each step; otherwise only theta_k is kept and `backward` recomputes.
     keep_gradients: keep each dtheta_k too, from which `backward` makes alpha_bar.
+    factored: theta_K may come as a `low_rank.Factored`, which it does where that is cheaper.
     Returns theta_K, (T, P) (or theta itself for K = 0), and the K steps.
     Raises ValueError when a batch does not fit or alpha is no number and no (P,) array of theta's precision.
     """
-    alpha, steps, checked = _rate(alpha, theta), [], None
+    alpha = _rate(alpha, theta)
+    steps: list[Step] = []
+    for batch in {id(batch): batch for batch in batches}.values():  # the same one again needs no second look
+        objective.check(theta, batch, "support")
+    tasks = {len(batch[0]) for batch in batches}
+    if len(tasks) > 1:
+        raise ValueError(f"every step needs the same tasks, got support sets of {sorted(tasks)} tasks")
+    factored = factored and isinstance(alpha, float) and not keep_gradients and pays(objective, theta, batches)
     for batch in batches:
-        if batch is not checked:  # the same one again needs no second look
-            objective.check(theta, batch, "support")
-            checked, ones = batch, array_module(theta).ones(len(batch[0]), theta.real.dtype)
-        dtheta, record = _gradient(objective, theta, batch, ones)
+        dtheta, record = _gradient(objective, theta, batch, factored)
         steps.append(Step(theta, batch, record if keep_caches else None, dtheta if keep_gradients else None))
         del record  # or it would live on through the next gradient
         theta = theta - alpha * dtheta  # (inner.1)
@@ -71,11 +77,11 @@ def backward(objective: Objective, steps: Sequence[Step], theta_bar: Array, alph
     """
     if not steps:
         return Cotangents(theta_bar)
-    xp, last = array_module(theta_bar), steps[-1]
+    last, factored = steps[-1], isinstance(theta_bar, Factored)
     shape = len(last.batch[0]), last.theta.shape[-1]
     if theta_bar.shape != shape or theta_bar.dtype != last.theta.dtype:
         raise ValueError(f"theta_bar must be {shape} of {last.theta.dtype}, got {theta_bar.shape} of {theta_bar.dtype}")
-    alpha, ones = _rate(alpha, last.theta), xp.ones(shape[0], theta_bar.real.dtype)
+    alpha = _rate(alpha, last.theta)
     psi_bar: Optional[Array] = None
     alpha_bar: Optional[Array] = None
     for theta, batch, record, dtheta in reversed(steps):
@@ -85,9 +91,9 @@ def backward(objective: Objective, steps: Sequence[Step], theta_bar: Array, alph
         carried = theta_bar.sum(axis=0) if theta.ndim < theta_bar.ndim else theta_bar  # (inner.4)
         if second_order:
             if record is None:
-                _, record = _gradient(objective, theta, batch, ones)
+                _, record = _gradient(objective, theta, batch, factored)
             dtheta_bar = -alpha * theta_bar  # (inner.2)
-            theta_bar = xp.empty(carried.shape, carried.dtype)
+            theta_bar = like(carried)
             psi_share = objective.second_order(record, dtheta_bar, theta_bar)
             theta_bar += carried  # (inner.3)
             psi_bar = psi_share if psi_bar is None else psi_bar + psi_share  # (inner.7)
@@ -106,9 +112,13 @@ def _rate(alpha: Any, theta: Array) -> Any:
     return alpha
 
 
-def _gradient(objective: Objective, theta: Array, batch: Any, ones: Array) -> tuple[Array, Any]:
-    """The gradient of every task's own loss, (T, P), and its record; ones: (T,)."""
-    theta = per_task(theta, len(ones))
-    dtheta = array_module(theta).empty(theta.shape, theta.dtype)
-    _, record = objective.gradient(theta, batch, ones, dtheta)
+def _gradient(objective: Objective, theta: Any, batch: Any, factored: bool) -> tuple[Any, Any]:
+    """The gradient of every task's own loss, (T, P) or its factors, and its record."""
+    T = len(batch[0])
+    if factored:
+        dtheta: Any = Factored(getattr(objective, "network"), T)
+    else:
+        theta = per_task(theta, T)
+        dtheta = like(theta)
+    _, record = objective.gradient(theta, batch, array_module(batch[0]).ones(T, theta.real.dtype), dtheta)
     return dtheta, record

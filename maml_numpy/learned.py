@@ -80,7 +80,7 @@ class LearnedLoss:
             dtheta_bar, theta_bar = one_task(dtheta_bar), one_task(theta_bar)
         dy_bar, dtaps_bar, left = self.network.up(run, deltas, dtheta_bar, theta_bar, wanted=False)  # (learned.5)
         dz_bar = self._join(dy_bar, dtaps_bar)
-        psi_bar = array_module(theta_bar).empty(self.psi.shape, theta_bar.dtype)
+        psi_bar = array_module(self.psi).empty(self.psi.shape, theta_bar.dtype)
         dout_bar, _, judge_left = self.judge.up(judge_run, judge_deltas, None, psi_bar, dz_bar)  # (learned.6)
         out_bar = self.criterion.double_backward(cache, dloss, dout_bar)  # (learned.7)
         z_bar = self.judge.down(judge_run, out_bar, judge_left, psi_bar)  # (learned.8)

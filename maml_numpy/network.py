@@ -6,9 +6,10 @@ from typing import Any, Callable, Mapping, NamedTuple, Optional, Sequence, Union
 
 import numpy as np
 
-from .backend import Array, array_module
+from .backend import Array
 from .initialisers import Initialiser
 from .layers import Dense, Layer
+from .low_rank import Factored, like
 from .parameters import Layout, Views
 
 Taps = Mapping[str, Array]  # layer name -> an array of the shape of that layer's output
@@ -127,7 +128,7 @@ class Network:
         """
         if y_bar is None and not taps_bar and not left:
             return None
-        share = array_module(theta_bar).empty_like(theta_bar)
+        share = like(theta_bar)
         x_bar, _ = self._down(run, y_bar, share, taps_bar, left, wanted)
         theta_bar += share  # (network.6)
         return x_bar
@@ -159,6 +160,8 @@ class Network:
         """The blocks of a flat vector, (P,) or (T, P), as views, one dictionary per layer; empty ones for None."""
         if theta is None:
             return self._nothing
+        if isinstance(theta, Factored):
+            return theta.by_layer()
         self.layout.check(theta)
         found, lead = self._nothing.copy(), theta.shape[:-1]
         for i, places in self._places:

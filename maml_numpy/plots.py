@@ -259,6 +259,50 @@ def memory_curves(K: Sequence[int], measured: Mapping[str, Sequence[float]], for
     return figure
 
 
+def plateau_panels(left: Sequence[float], live: Mapping[str, Sequence[tuple[int, int]]], H: int) -> "Figure":
+    """Draw how many seeds are still at the null against iterations, and the live units of some of them.
+
+    left: the iteration at which each seed leaves. live: name -> (iteration, units above 0 somewhere, of H).
+    """
+    from matplotlib.figure import Figure
+    figure = Figure(figsize=(9.6, 3.8), layout="constrained")
+    seeds, units = figure.subplots(1, 2)
+    at = sorted(left)
+    seeds.step([0, *at], [len(at) - i for i in range(len(at) + 1)], where="post", color=BLUE)
+    seeds.set(xlabel="iteration", ylabel="seeds", title="Seeds that are still at the null", ylim=(0, len(at) + 1))
+    for (name, points), (color, style) in zip(live.items(), STYLES):
+        units.plot(*zip(*points), color=color, ls=style, lw=1.3, label=name)
+    units.set(xlabel="iteration", ylabel=f"live units of {H}", title="Second hidden layer", ylim=(-1, H))
+    units.legend(frameon=False)
+    for ax in (seeds, units):
+        ax.grid(alpha=0.25)
+    return figure
+
+
+def width_curves(widths: Sequence[int], times: Mapping[str, Mapping[str, Sequence[float]]]) -> "Figure":
+    """Draw the time of a meta-gradient against the hidden width, and how many times faster factors are.
+
+    times: what the panel is of -> "matrices" and "factors" -> microseconds at each width.
+    """
+    from matplotlib.figure import Figure
+    figure = Figure(figsize=(9.6, 4.0), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    for (what, by_form), (color, _), marker in zip(times.items(), STYLES, "os^"):
+        for form, style in (("matrices", "--"), ("factors", "-")):
+            left.loglog(widths, by_form[form], style, marker=marker, color=color, ms=4, label=f"{what}, {form}")
+        right.semilogx(widths, [a / b for a, b in zip(by_form["matrices"], by_form["factors"])], "-", marker=marker,
+                       color=color, ms=4, label=what)
+    right.axhline(1, color=BLACK, lw=0.8)
+    left.set(xlabel="hidden width H", ylabel="meta-gradient (µs)", title="Time")
+    right.set(xlabel="hidden width H", ylabel="time with matrices / with factors", title="Gain", ylim=(0, None))
+    for ax in (left, right):
+        ax.set_xticks(widths, [str(width) for width in widths])
+        ax.minorticks_off()
+        ax.grid(alpha=0.25)
+        ax.legend(frameon=False, fontsize=8)
+    return figure
+
+
 def v_curve(steps: Array, difference: Array, complex_step: Array) -> "Figure":
     """Draw the relative errors of the central difference and of the complex step against the step size.
 

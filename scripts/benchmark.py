@@ -13,6 +13,7 @@ from console import ROOT, Parser, fail, guarded
 
 T, N, H, ALPHA, BETA = 25, 10, 40, 0.01, 1e-3
 MEMORY_STEPS = (1, 2, 3, 5, 10, 20, 30, 40, 50)
+WIDTHS = (16, 24, 32, 40, 48, 64, 96, 128, 192, 256)
 
 
 def run(argv):
@@ -25,6 +26,8 @@ def run(argv):
                         help="instead, time the posts' loops of two_phase and daml, beside PyTorch where installed")
     parser.add_argument("--memory", action="store_true",
                         help="instead, measure peak memory against inner steps, and draw it into the notes' figure")
+    parser.add_argument("--widths", action="store_true",
+                        help="instead, time factors beside matrices against the width, and draw the notes' figure")
     args = parser.parse_args(argv)
     if args.memory:
         return memory()
@@ -40,6 +43,8 @@ def run(argv):
 
     if args.posts:
         return posts(args)
+    if args.widths:
+        return widths(args)
     import numpy as np
     peers = {"maml_numpy": ours(), "JAX jit": jax_jit()}
     print(f"(T, N, H, K) = ({T}, {N}, {H}, 1), float32, meta-gradient and Adam step, {described(args)}; "
@@ -63,6 +68,43 @@ def posts(args):
         code = compare({"maml_numpy": ours_post(module, config), "PyTorch eager": torch_post(module, config)}, args)
         if code:
             return code
+    return 0
+
+
+def widths(args):
+    """Time a meta-gradient with factors beside the same with matrices, against the hidden width; print and draw."""
+    from unittest.mock import patch
+
+    import numpy as np
+
+    from maml_numpy import inner, plots
+    from maml_numpy.algorithms import MAML
+    from maml_numpy.backend import keep_freed_memory
+    keep_freed_memory()
+    times = {}
+    print(f"one meta-gradient, (T, N) = ({T}, {N}), float32, median us of {args.blocks} blocks in turn, "
+          f"{args.threads} thread(s)\n{'K':>4}{'H':>6}{'matrices':>12}{'factors':>12}{'gain':>8}  chosen")
+    for K in (1, 3):
+        found = times[f"K = {K}"] = {"matrices": [], "factors": []}
+        for width in WIDTHS:
+            objective, theta, support, query = problem(width)
+            algorithm = MAML(objective, ALPHA / K, K)
+            blocks = {"matrices": [], "factors": []}
+            for _ in range(args.blocks + 1):
+                for form, values in blocks.items():
+                    with patch.object(inner, "pays", lambda *_: form == "factors"):
+                        begin = perf_counter()
+                        for _ in range(max(1, args.iterations * 40 // (10 * K * width))):
+                            algorithm.meta_gradient(theta, support, query)
+                        values.append((perf_counter() - begin) * 1e6 / max(1, args.iterations * 40 // (10 * K * width)))
+            a, b = (float(np.median(values[1:])) for values in blocks.values())
+            found["matrices"].append(a)
+            found["factors"].append(b)
+            chosen = "factors" if inner.pays(objective, theta, [support] * K) else "matrices"
+            print(f"{K:>4}{width:>6}{a:>12.0f}{b:>12.0f}{a / b:>8.2f}  {chosen}", flush=True)
+    picture = ROOT / "derivations" / "figures" / "low_rank.png"
+    plots.save(plots.width_curves(WIDTHS, times), picture)
+    print(f"saved {picture}")
     return 0
 
 
@@ -128,7 +170,7 @@ def memory():
     return 0
 
 
-def problem():
+def problem(H=H):
     """The objective, theta in general position, and one meta-batch; the same for every peer."""
     import numpy as np
 

@@ -72,7 +72,7 @@ def test_first_order_has_nothing_to_say_to_psi():
     (lambda: ALGORITHM.meta_gradient(BOTH, Batch(SOURCE.x, SOURCE.x), QUERY), "source must be Inputs, x without"),
     (lambda: ALGORITHM.meta_gradient(BOTH, Inputs(SOURCE.x[:, :2]), QUERY), "an input for each of K = 3"),
     (lambda: ALGORITHM.meta_gradient(BOTH, Inputs(np.zeros((T, K, 2))), QUERY), "support x must be"),
-    (lambda: ALGORITHM.meta_gradient(BOTH, Inputs(SOURCE.x[:1]), QUERY), "theta holds 1 tasks, query x 2"),
+    (lambda: ALGORITHM.meta_gradient(BOTH, Inputs(SOURCE.x[:1]), QUERY), "support holds 1 tasks, query 2"),
     (lambda: ALGORITHM.meta_gradient(BOTH, SOURCE, Inputs(QUERY.x)), "query must be a Batch, x with labels"),
     (lambda: replace(ALGORITHM, alpha=-1.0), "alpha"), (lambda: replace(ALGORITHM, K=-1), "K must be at least 0"),
     (lambda: LearnedLoss(OUTER.network, JUDGE, OUTER.criterion, PSI[1:]), "P = "),

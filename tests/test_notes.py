@@ -10,7 +10,7 @@ import subjects
 from maml_numpy import inner
 from maml_numpy.algorithms import MAML
 from maml_numpy.batch import Inputs
-from maml_numpy.layers import Dense, ReLU, Tanh
+from maml_numpy.layers import Dense, ReLU, Tanh, products
 from maml_numpy.learned import LearnedLoss
 from maml_numpy.losses import L1, MSE
 from maml_numpy.network import mlp
@@ -95,7 +95,7 @@ FORMS = dict(index_forms())
 
 def test_every_rule_has_its_index_form():
     assert set(FORMS) == {"Dense", "ReLU", "Tanh", "MSE", "L1", "Network", "Supervised", "inner", "MAML", "Adam",
-                          "LearnedLoss"}
+                          "LearnedLoss", "LowRank"}
 
 
 def execute(name, **values):
@@ -147,6 +147,18 @@ def test_index_form_of_losses(loss):
     close(form["loss"], value), close(form["dy"], loss.backward(cache, dloss))
     y_bar = loss.double_backward(cache, dloss, dy_bar)
     close(form["y_bar"], np.zeros_like(y) if y_bar is None else y_bar)
+
+
+@pytest.mark.parametrize("scale", [1.0, -0.3])
+def test_index_form_of_low_rank_matrices(scale):
+    T, n, N, D, M = 2, 3, 4, 5, 6
+    base, u, v = RNG.standard_normal((D, M)), RNG.standard_normal((T, n, D)), RNG.standard_normal((T, n, M))
+    x, dy, total = RNG.standard_normal((T, N, D)), RNG.standard_normal((T, N, M)), np.empty((D, M))
+    form = execute("LowRank", x=x, dy=dy, base=base, u=u, v=v, scale=scale)
+    low = products.LowRank([(u, v)], D, base, scale)
+    products.outer(*low.factors(), out=total)
+    close(form["y"], products.times(x, low)), close(form["dx"], products.times_transposed(dy, low))
+    close(form["total"], scale * total)
 
 
 def test_index_form_of_the_network():

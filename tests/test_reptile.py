@@ -74,7 +74,7 @@ def test_float32_stays_float32_whatever_the_type_of_alpha():
     (lambda: Reptile(OBJECTIVE, 0.1, 0, 1), "K must be at least 1, got 0"),
     (lambda: Reptile(OBJECTIVE, 0.1, 1, 0), "minibatch must be at least 1, got 0"),
     (lambda: Reptile(OBJECTIVE, 0.1, 1, 1).meta_gradient(np.stack([THETA] * subjects.T), SUPPORT, QUERY), "one vector"),
-    (lambda: Reptile(OBJECTIVE, 0.1, 1, 1).meta_gradient(THETA, SUPPORT, Batch(QUERY.x[:1], QUERY.y[:1])), "query x 1"),
+    (lambda: Reptile(OBJECTIVE, 0.1, 1, 1).meta_gradient(THETA, SUPPORT, Batch(QUERY.x[:1], QUERY.y[:1])), "query 1"),
     (lambda: Reptile(OBJECTIVE, 0.1, 1, 1).meta_gradient(THETA, QUERY.x, QUERY), "support must be a Batch"),
 ])
 def test_mistakes_are_named(call, words):

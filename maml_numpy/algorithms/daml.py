@@ -5,12 +5,14 @@ Derived in derivations/13_learned.md.
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from ..backend import Array, array_module, keep_floats
 from ..batch import Batch, Inputs
 from ..inner import adapt, backward
 from ..learned import LearnedLoss
 from ..losses import Loss
+from ..low_rank import like
 from ..network import Network
 from ..objectives import Supervised
 from ..parameters import Layout, beside
@@ -60,6 +62,9 @@ class DAML:
 
         Raises ValueError for another vector, labelled examples, or another number of inputs than K.
         """
+        return self._adapt(theta, source, factored=False)
+
+    def _adapt(self, theta: Array, source: Inputs, factored: bool) -> tuple[Any, list]:
         start, inner = self.split(theta)
         if not isinstance(source, Inputs):
             raise ValueError(f"source must be Inputs, x without labels, got {type(source).__name__}")
@@ -67,7 +72,7 @@ class DAML:
             raise ValueError(f"source x must be (T, K, D) with an input for each of K = {self.K} inner steps, got "
                              f"{source.x.shape}")
         inputs = [Inputs(source.x[:, k:k + 1]) for k in range(self.K)]
-        return adapt(inner, start, inputs, self.alpha, self.keep_caches)
+        return adapt(inner, start, inputs, self.alpha, self.keep_caches, factored=factored)
 
     def meta_gradient(self, theta: Array, support: Inputs, query: Batch) -> MetaGradient:
         """theta: (P + P_psi,). support: source inputs (T, K, D). query: labelled target examples of the same tasks.
@@ -75,12 +80,12 @@ class DAML:
         Returns the target losses after adaptation, (T,), and the gradient of their mean J by both parts. Raises
         ValueError for a vector of another layout, labelled or ill-shaped source inputs, a query that does not fit.
         """
-        theta_K, steps = self.adapt(theta, support)
-        self.outer.check(theta_K, query, "query")
-        xp, T, (_, inner) = array_module(theta), len(query.x), self.split(theta)
+        theta_K, steps = self._adapt(theta, support, factored=True)
+        xp, T, (start, inner) = array_module(theta), len(query.x), self.split(theta)
+        self.outer.check(start, query, "query")
         if len(support.x) != T:
             raise ValueError(f"support holds {len(support.x)} tasks, query {T}")
-        theta_bar = xp.empty_like(theta_K)
+        theta_bar = like(theta_K)
         losses, _ = self.outer.gradient(theta_K, query, xp.full(T, 1.0 / T, theta.real.dtype), theta_bar)
         bars = backward(inner, steps, theta_bar, self.alpha)
         psi_bar = xp.zeros_like(inner.psi) if bars.psi is None else bars.psi

@@ -5,6 +5,7 @@ from typing import Any
 
 from ..backend import Array, array_module, keep_floats
 from ..inner import adapt, backward
+from ..low_rank import like
 from ..objectives import Objective
 from ..parameters import Layout
 from .algorithm import MetaGradient, check_shared
@@ -49,10 +50,14 @@ class MAML:
         support or query do not fit the objective or differ in their tasks.
         """
         check_shared(theta)
-        keep_caches = self.keep_caches and self.second_order
-        theta_K, steps = adapt(self.objective, theta, [support] * self.K, self.alpha, keep_caches)
-        self.objective.check(theta_K, query, "query")
-        measured, T = self.K if self.every_step else 1, theta_K.shape[0]
+        self.objective.check(theta, support, "support")
+        self.objective.check(theta, query, "query")
+        T, keep_caches = len(support[0]), self.keep_caches and self.second_order
+        if len(query[0]) != T:
+            raise ValueError(f"support holds {T} tasks, query {len(query[0])}")
+        theta_K, steps = adapt(self.objective, theta, [support] * self.K, self.alpha, keep_caches,
+                               factored=True)
+        measured = self.K if self.every_step else 1
         dloss = array_module(theta).full(T, 1.0 / (measured * T), theta.real.dtype)  # (maml.1)
         losses, theta_bar = self._outer(theta_K, query, dloss)
         while self.every_step and len(steps) > 1:
@@ -65,5 +70,5 @@ class MAML:
 
     def _outer(self, theta_k: Array, query: Any, dloss: Array) -> tuple[Array, Array]:
         """The query losses at theta_k (T, P), (T,), and their weighted gradients, (T, P)."""
-        dquery = array_module(theta_k).empty_like(theta_k)
+        dquery = like(theta_k)
         return self.objective.gradient(theta_k, query, dloss, dquery)[0], dquery  # (maml.2)

@@ -50,9 +50,11 @@ class Reptile:
         """
         check_shared(theta)
         self.objective.check(theta, support, "support")
+        self.objective.check(theta, query, "query")
+        if len(query.x) != len(support.x):
+            raise ValueError(f"support holds {len(support.x)} tasks, query {len(query.x)}")
         N = support.x.shape[1]
         places = [[(k * self.minibatch + i) % N for i in range(self.minibatch)] for k in range(self.K)]
         theta_K, _ = adapt(self.objective, theta, [Batch(support.x[:, at], support.y[:, at]) for at in places],
-                           self.alpha)
-        self.objective.check(theta_K, query, "query")
+                           self.alpha, factored=True)
         return MetaGradient(self.objective.loss(theta_K, query), theta - theta_K.mean(axis=0))  # (reptile.1)

@@ -114,15 +114,15 @@ def replace_K(daml: DAML, K: int) -> DAML:
     return DAML(daml.outer, daml.judge, daml.criterion, daml.alpha, K, keep_caches=False)
 
 
-def live_units(config: Config, method: str, learned: Array, source: Inputs, grid: Batch) -> list[float]:
+def live_units(config: Config, method: str, learned: Array, source: Inputs, grid: Batch) -> list[Array]:
     """After each number of steps, how many units of the main network's second hidden layer are above 0 somewhere on the
-    grid; the mean over tasks."""
+    grid, of every task, (T,)."""
     daml, found = algorithm(config, method), []
     with np.errstate(over="ignore", invalid="ignore"):
         for k in steps(config):
             theta, _ = replace_K(daml, k).adapt(learned, Inputs(source.x[:, :k]))
             _, run = daml.outer.network.forward(theta, grid.x)
-            found.append(float((run.taps["relu2"] > 0).any(axis=1).sum(axis=1).mean()))
+            found.append(np.broadcast_to((run.taps["relu2"] > 0).any(axis=1).sum(axis=1), len(grid.x)))
     return found
 
 
@@ -139,7 +139,8 @@ def test(config: Config, method: str, learned: Array) -> dict[str, dict[str, Sta
     found = statistics(right, np.full(config.K + 1, config.alpha))
     found["correct"] = (right < wrong).mean(axis=1).tolist()
     some = tasks._replace(amplitude=tasks.amplitude[:CHUNK], phase=tasks.phase[:CHUNK])
-    found["live"] = live_units(config, method, learned, Inputs(source.x[:CHUNK]), family.grid(some, LIVE_GRID))
+    live = live_units(config, method, learned, Inputs(source.x[:CHUNK]), family.grid(some, LIVE_GRID))
+    found["live"] = [float(counts.mean()) for counts in live]
     return {TITLES[method]: {"source inputs": found}}
 
 
