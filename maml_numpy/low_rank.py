@@ -3,14 +3,11 @@
 Derived in derivations/16_low_rank.md.
 """
 
-from typing import TYPE_CHECKING, Any, Optional, Sequence
+from typing import Any, Optional, Sequence
 
 from .backend import Array, array_module
 from .layers.products import LowRank, outer
 from .parameters import Views
-
-if TYPE_CHECKING:
-    from .network import Network
 
 CALLS = 10_000  # entries of arrays that cost about as much as the calls which factors add
 Pairs = list[tuple[Array, Array]]
@@ -19,14 +16,14 @@ Pairs = list[tuple[Array, Array]]
 class Factored:
     """A (T, P) vector of a network's parameters, base + scale times what the pairs of each block add up to.
 
-    base: (P,), shared by the tasks, or None for zero. pairs: layer by layer, block name -> its pairs. It knows what
+    network: whose layers' blocks they are. base: (P,), shared by the tasks, or None for zero. pairs: layer by layer, block name -> its pairs. It knows what
     the inner loop does with such vectors: times a number, differences, sums, the sum over tasks.
     """
 
     __array_ufunc__ = None  # so that an array minus one of these asks this class
     ndim = 2
 
-    def __init__(self, network: "Network", T: int, pairs: Optional[list[dict[str, Pairs]]] = None,
+    def __init__(self, network: Any, T: int, pairs: Optional[list[dict[str, Pairs]]] = None,
                  base: Optional[Array] = None, scale: float = 1.0):
         self.network, self.T, self.base, self.scale = network, T, base, scale
         self.pairs = [{block: [] for block in layer.blocks} for layer in network.layers] if pairs is None else pairs

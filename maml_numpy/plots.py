@@ -270,6 +270,7 @@ def plateau_panels(left: Sequence[float], live: Mapping[str, Sequence[tuple[int,
     at = sorted(left)
     seeds.step([0, *at], [len(at) - i for i in range(len(at) + 1)], where="post", color=BLUE)
     seeds.set(xlabel="iteration", ylabel="seeds", title="Seeds that are still at the null", ylim=(0, len(at) + 1))
+    seeds.locator_params(axis="y", integer=True)
     for (name, points), (color, style) in zip(live.items(), STYLES):
         units.plot(*zip(*points), color=color, ls=style, lw=1.3, label=name)
     units.set(xlabel="iteration", ylabel=f"live units of {H}", title="Second hidden layer", ylim=(-1, H))
