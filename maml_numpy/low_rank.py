@@ -16,8 +16,9 @@ Pairs = list[tuple[Array, Array]]
 class Factored:
     """A (T, P) vector of a network's parameters, base + scale times what the pairs of each block add up to.
 
-    network: whose layers' blocks they are. base: (P,), shared by the tasks, or None for zero. pairs: layer by layer, block name -> its pairs. It knows what
-    the inner loop does with such vectors: times a number, differences, sums, the sum over tasks.
+    network: whose layers' blocks they are. base: (P,), shared by the tasks, or None for zero. pairs: layer by layer,
+    block name -> its pairs. It knows what the inner loop does with such vectors: times a number, differences, sums, the
+    sum and the mean over tasks.
     """
 
     __array_ufunc__ = None  # so that an array minus one of these asks this class
