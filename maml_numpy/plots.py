@@ -280,6 +280,28 @@ def plateau_panels(left: Sequence[float], live: Mapping[str, Sequence[tuple[int,
     return figure
 
 
+def step_curves(K: Sequence[int], found: Mapping[str, Mapping[str, Sequence[float]]]) -> "Figure":
+    """Draw time and peak memory of a meta-iteration against inner steps.
+
+    found: name -> "microseconds" and "bytes" -> a value for each of K.
+    """
+    from matplotlib.figure import Figure
+    figure = Figure(figsize=(9.6, 4.0), layout="constrained")
+    time, memory = figure.subplots(1, 2)
+    for (name, values), (color, style), marker in zip(found.items(), STYLES, "os^vD"):
+        time.loglog(K, [us / 1e3 for us in values["microseconds"]], color=color, ls=style, marker=marker, ms=4,
+                    label=name)
+        memory.loglog(K, [size / 1e6 for size in values["bytes"]], color=color, ls=style, marker=marker, ms=4)
+    time.set(xlabel="inner steps K", ylabel="meta-iteration (ms)", title="Time")
+    memory.set(xlabel="inner steps K", ylabel="peak memory (MB)", title="Memory")
+    for ax in (time, memory):
+        ax.set_xticks(K, [str(k) for k in K])
+        ax.minorticks_off()
+        ax.grid(alpha=0.25)
+    time.legend(frameon=False, fontsize=8)
+    return figure
+
+
 def width_curves(widths: Sequence[int], times: Mapping[str, Mapping[str, Sequence[float]]]) -> "Figure":
     """Draw the time of a meta-gradient against the hidden width, and how many times faster factors are.
 

@@ -1,78 +1,292 @@
-"""The posts' loops for scripts/benchmark.py: one task an iteration, drawn anew, K inner steps, an outer SGD step."""
+"""One meta-iteration of MAML, meta-gradient and Adam step, as others would write it; for scripts/benchmark.py.
 
-import math
+Every peer takes a `Problem` and returns (meta-gradient as this project's flat vector, function that takes one
+iteration), or None where its library is not installed. All start from the same theta and learn from one meta-batch.
+"""
+
 import os
-import random
+from typing import Any, NamedTuple
 
-from maml_numpy.experiments.two_phase import N
-from maml_numpy.losses import L1
+import numpy as np
+
+from maml_numpy.algorithms import MAML
+from maml_numpy.batch import Batch
+from maml_numpy.initialisers import he_normal
+from maml_numpy.layers import ReLU
+from maml_numpy.losses import L1, MSE
+from maml_numpy.network import mlp
 from maml_numpy.objectives import Supervised
-from maml_numpy.tasks.two_phase import SOURCES, TWO_PI
+from maml_numpy.optim import Adam
+from maml_numpy.tasks import Sinusoid
 from maml_numpy.training import train
 
+BETA = 1e-3
+UNROLLED = 5  # inner steps that JAX gets written out; more become a loop, or compiling takes minutes
 
-def torch_post(module, config):
-    """(gradient of the learned vector on the first draw, function that takes one iteration) of an experiment's method
-    "post" in eager PyTorch, from the same start, written as the post writes it. None where PyTorch is not installed.
+
+class Problem(NamedTuple):
+    """T tasks of N support and N query examples, for a 1-H-H-1 ReLU network and K inner steps.
+
+    theta: (P,), in general position. recompute: whether inner steps are recomputed on the way back.
     """
+
+    objective: Supervised
+    theta: Any
+    support: Batch
+    query: Batch
+    K: int
+    alpha: float
+    recompute: bool = False
+
+
+def problem(T=25, N=10, H=40, K=1, criterion="MSE", recompute=False):
+    """The same numbers for every peer, float32."""
+    rng, family = np.random.default_rng(0), Sinusoid()
+    objective = Supervised(mlp([1, H, H, 1], ReLU), {"MSE": MSE, "L1": L1}[criterion]())
+    tasks = family.sample(rng, T)
+    support, query = family.examples(rng, tasks, N), family.examples(rng, tasks, N)
+    return Problem(objective, objective.network.initialise(rng, he_normal), support, query, K, 0.01 / K, recompute)
+
+
+def pieces(p):
+    """theta's matrices and rows in order: W1, b1, W2, b2, W3, b3."""
+    return [view.copy() for view in p.objective.layout.views(p.theta).values()]
+
+
+def ours(p):
+    """This project, through the very loop that trains."""
+    algorithm = MAML(p.objective, p.alpha, p.K, keep_caches=not p.recompute)
+    states = train(algorithm, Adam(BETA), p.theta, lambda: (p.support, p.query), 10**9)
+    return algorithm.meta_gradient(p.theta, p.support, p.query).theta_bar, lambda: next(states)
+
+
+class Jax(NamedTuple):
+    """gradient(): the meta-gradient. step(x, y, x_query, y_query): one iteration on a meta-batch, which it finishes.
+    temporary_bytes(): what the compiled iteration allocates besides its arguments and results."""
+
+    gradient: Any
+    step: Any
+    temporary_bytes: Any
+
+
+def jax_compiled(p):
+    """JAX: vmap over tasks, gradient and Adam compiled together; jax.checkpoint recomputes. None without it."""
+    try:
+        import jax
+    except ImportError:
+        return None
+    import jax.numpy as jnp
+    squared = isinstance(p.objective.criterion, MSE)
+
+    def loss(w, x, y):
+        for i in (0, 2):
+            x = jax.nn.relu(x @ w[i] + w[i + 1])
+        r = x @ w[4] + w[5] - y
+        return jnp.mean(r * r if squared else jnp.abs(r))
+
+    def after_adaptation(w, x, y, x_query, y_query):
+        def step(w, _):
+            return jax.tree.map(lambda w, dw: w - p.alpha * dw, w, jax.grad(loss)(w, x, y)), None
+        step = jax.checkpoint(step) if p.recompute else step
+        w, _ = jax.lax.scan(step, w, None, length=p.K, unroll=p.K if p.K <= UNROLLED else 1)
+        return loss(w, x_query, y_query)
+
+    def J(w, *batch):
+        return jnp.mean(jax.vmap(after_adaptation, (None, 0, 0, 0, 0))(w, *batch))
+
+    @jax.jit
+    def update(w, m, v, t, *batch):
+        value, g = jax.value_and_grad(J)(w, *batch)
+        m = jax.tree.map(lambda m, g: 0.9 * m + 0.1 * g, m, g)
+        v = jax.tree.map(lambda v, g: 0.999 * v + 0.001 * g * g, v, g)
+        w = jax.tree.map(lambda w, m, v: w - BETA * (m / (1 - 0.9 ** t)) / (jnp.sqrt(v / (1 - 0.999 ** t)) + 1e-8),
+                         w, m, v)
+        return w, m, v, t + 1, value
+
+    start, batch = [jnp.asarray(w) for w in pieces(p)], [jnp.asarray(part) for part in (*p.support, *p.query)]
+    zero = [jnp.zeros_like(w) for w in start]
+    state = [start, zero, zero, 1.0]
+
+    def step(*batch):
+        *state[:], value = update(*state, *batch)
+        value.block_until_ready()
+
+    return Jax(lambda: np.concatenate([np.ravel(g) for g in jax.jit(jax.grad(J))(start, *batch)]), step,
+               lambda: update.lower(*state, *batch).compile().memory_analysis().temp_size_in_bytes)
+
+
+def jax_jit(p):
+    """JAX, compiled, on one meta-batch that lies on its device."""
+    made = jax_compiled(p)
+    if made is None:
+        return None
+    import jax.numpy as jnp
+    batch = [jnp.asarray(part) for part in (*p.support, *p.query)]
+    return made.gradient(), lambda: made.step(*batch)
+
+
+def _torch():
+    """PyTorch with the benchmark's number of threads, or None."""
     try:
         import torch
     except ImportError:
         return None
-    import numpy as np
-    from torch.nn import functional as F
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))  # set by the benchmark
-    recipe = module.recipe(config, "post", 0)
-    first_support, first_query = recipe.draw(recipe.rng)
-    labelled = hasattr(first_support, "y")
-    algorithm = recipe.algorithm
-    outer = algorithm.objective if labelled else algorithm.outer
-    assert isinstance(outer, Supervised) and isinstance(outer.criterion, L1)
-    learned = [torch.tensor(view[0] if name.endswith(".b") else view.T.copy(), requires_grad=True)
-               for name, view in algorithm.layout.views(recipe.theta).items()]
-    params, psi = learned[:6], learned[6:]
-    optimizer = torch.optim.SGD(learned, lr=recipe.optimizer.beta)
+    return torch
 
-    def network(x, p):
-        h1 = F.relu(F.linear(x, p[0], p[1]))
-        h2 = F.relu(F.linear(h1, p[2], p[3]))
-        return F.linear(h2, p[4], p[5]), h2, h1
 
-    def judged(x, p):
-        return F.l1_loss(network(torch.cat(network(x, p), dim=1), psi)[0], torch.zeros(1, 1))
-
-    def outer_loss(support, query):
-        p = params
-        for k in range(config.K):
-            loss = F.l1_loss(network(support[0], p)[0], support[1]) if labelled else judged(support[k], p)
-            gradients = torch.autograd.grad(loss, p, create_graph=True)
-            p = [p[i] - config.alpha * gradients[i] for i in range(len(p))]
-        return F.l1_loss(network(query[0], p)[0], query[1])
-
-    def examples(phase):
-        x = TWO_PI[0] + (TWO_PI[1] - TWO_PI[0]) * torch.rand(N, 1)
-        return x, torch.sin(x + phase)
+def _torch_peer(torch, p, J, per_task=False):
+    """A peer from its J, a function of the six parameters."""
+    params = [torch.tensor(w, requires_grad=True) for w in pieces(p)]
+    optimizer = torch.optim.Adam(params, lr=BETA)
 
     def iterate():
-        phase = random.choice((0, 1))
-        support = (examples(math.pi * phase) if labelled else
-                   [torch.tensor([[random.uniform(*SOURCES[phase])]]) for _ in range(config.K)])
-        query = examples(math.pi * phase)
         optimizer.zero_grad()
-        outer_loss(support, query).backward()
+        J(params).backward()
         optimizer.step()
 
-    arrays = first_support if labelled else np.split(first_support.x, config.K, axis=1)
-    losses = outer_loss([torch.tensor(part[0]) for part in arrays], [torch.tensor(part[0]) for part in first_query])
-    gradients = torch.autograd.grad(losses, learned, allow_unused=True)
-    parts = [np.zeros(w.numel(), "f") if g is None else g.numpy(force=True).T.ravel()
-             for w, g in zip(learned, gradients)]
-    return np.concatenate(parts), iterate
+    gradients = torch.autograd.grad(J(params), params)
+    return np.concatenate([g.numpy().ravel() for g in gradients]), iterate
 
 
-def ours_post(module, config):
-    """The same of this project, through the very loop that trains."""
-    recipe = module.recipe(config, "post", 0)
-    gradient = recipe.algorithm.meta_gradient(recipe.theta, *recipe.draw(recipe.rng)).theta_bar
-    states = train(recipe.algorithm, recipe.optimizer, recipe.theta, lambda: recipe.draw(recipe.rng), 10**9)
-    return gradient, lambda: next(states)
+def _torch_loss(torch, p):
+    """The mean loss of the network with parameters w; a (T, N, 1) batch gives the sum over tasks of each one's mean."""
+    squared = isinstance(p.objective.criterion, MSE)
+
+    def loss(w, x, y):
+        for i in (0, 2):
+            x = torch.relu(x @ w[i] + w[i + 1])
+        r = x @ w[4] + w[5] - y
+        return (r * r if squared else r.abs()).mean(dim=(-2, -1)).sum()
+    return loss
+
+
+def torch_func(p):
+    """PyTorch, torch.func: grad of a vmapped function of grads."""
+    torch = _torch()
+    if torch is None:
+        return None
+    loss = _torch_loss(torch, p)
+    batch = [torch.tensor(part) for part in (*p.support, *p.query)]
+
+    def after_adaptation(w, x, y, x_query, y_query):
+        for _ in range(p.K):
+            w = [w - p.alpha * dw for w, dw in zip(w, torch.func.grad(loss)(w, x, y))]
+        return loss(w, x_query, y_query)
+
+    def J(w):
+        return torch.func.vmap(after_adaptation, (None, 0, 0, 0, 0))(w, *batch).mean()
+    params = [torch.tensor(w) for w in pieces(p)]
+    optimizer = torch.optim.Adam(params, lr=BETA)
+
+    def iterate():
+        for w, g in zip(params, torch.func.grad(J)(params)):
+            w.grad = g
+        optimizer.step()
+
+    return np.concatenate([g.numpy().ravel() for g in torch.func.grad(J)(params)]), iterate
+
+
+def torch_batched(p):
+    """PyTorch, eager: the task axis in every array, bmm for the products."""
+    torch = _torch()
+    if torch is None:
+        return None
+    loss, T = _torch_loss(torch, p), len(p.support.x)
+    x, y, x_query, y_query = (torch.tensor(part) for part in (*p.support, *p.query))
+
+    def J(w):
+        w = [w.expand(T, *w.shape) for w in w]
+        for _ in range(p.K):
+            w = [w - p.alpha * dw for w, dw in zip(w, torch.autograd.grad(loss(w, x, y), w, create_graph=True))]
+        return loss(w, x_query, y_query) / T
+    return _torch_peer(torch, p, J)
+
+
+def torch_loop(p):
+    """PyTorch, eager, one task after the other, as the posts write it."""
+    torch = _torch()
+    if torch is None:
+        return None
+    loss, T = _torch_loss(torch, p), len(p.support.x)
+    tasks = [[torch.tensor(part[t]) for part in (*p.support, *p.query)] for t in range(T)]
+
+    def J(start):
+        total = 0
+        for x, y, x_query, y_query in tasks:
+            w = start
+            for _ in range(p.K):
+                w = [w - p.alpha * dw for w, dw in zip(w, torch.autograd.grad(loss(w, x, y), w, create_graph=True))]
+            total = total + loss(w, x_query, y_query) / T
+        return total
+    return _torch_peer(torch, p, J)
+
+
+def ancestor(p):
+    """Plain NumPy, one task after the other, every gradient in a dictionary: how this project's ancestor is written.
+
+    One inner step and squared error only, as there; None otherwise.
+    """
+    if p.K != 1 or not isinstance(p.objective.criterion, MSE):
+        return None
+    start = dict(zip(("W1", "b1", "W2", "b2", "W3", "b3"), pieces(p)))
+    m, v = ({name: np.zeros_like(w) for name, w in start.items()} for _ in range(2))
+    state, tasks = {"w": start, "t": 0}, list(zip(*p.support, *p.query))
+
+    def forward(w, x):
+        a1 = x @ w["W1"] + w["b1"]
+        h1 = np.maximum(0, a1)
+        a2 = h1 @ w["W2"] + w["b2"]
+        h2 = np.maximum(0, a2)
+        return h2 @ w["W3"] + w["b3"], (x, a1, h1, a2, h2)
+
+    def backward(w, cache, dy):
+        x, a1, h1, a2, h2 = cache
+        da2 = (dy @ w["W3"].T) * (a2 > 0)
+        da1 = (da2 @ w["W2"].T) * (a1 > 0)
+        g = {"W3": h2.T @ dy, "b3": dy.sum(0, keepdims=True), "W2": h1.T @ da2, "b2": da2.sum(0, keepdims=True),
+             "W1": x.T @ da1, "b1": da1.sum(0, keepdims=True)}
+        return g, (da1, da2)
+
+    def meta_backward(w, cache, dy, deltas, c):
+        """The gradient at the start, when c is the gradient by the adapted weights: c - alpha H c."""
+        x, a1, h1, a2, h2 = cache
+        da1, da2 = deltas
+        c = {name: -p.alpha * value for name, value in c.items()}
+        u1 = (x @ c["W1"] + c["b1"]) * (a1 > 0)  # the derivative of every line of forward and backward along c
+        u2 = (u1 @ w["W2"] + h1 @ c["W2"] + c["b2"]) * (a2 > 0)
+        dy_dot = 2 / dy.size * (u2 @ w["W3"] + h2 @ c["W3"] + c["b3"])
+        da2_dot = (dy_dot @ w["W3"].T + dy @ c["W3"].T) * (a2 > 0)
+        da1_dot = (da2_dot @ w["W2"].T + da2 @ c["W2"].T) * (a1 > 0)
+        return {"W3": h2.T @ dy_dot + u2.T @ dy, "b3": dy_dot.sum(0, keepdims=True),
+                "W2": h1.T @ da2_dot + u1.T @ da2, "b2": da2_dot.sum(0, keepdims=True),
+                "W1": x.T @ da1_dot, "b1": da1_dot.sum(0, keepdims=True)}
+
+    def meta_gradient(w):
+        total = {name: np.zeros_like(value) for name, value in w.items()}
+        for x, y, x_query, y_query in tasks:
+            out, cache = forward(w, x)
+            dy = 2 / y.size * (out - y)
+            g, deltas = backward(w, cache, dy)
+            fast = {name: w[name] - p.alpha * g[name] for name in w}
+            out_query, cache_query = forward(fast, x_query)
+            c, _ = backward(fast, cache_query, 2 / y_query.size * (out_query - y_query))
+            back = meta_backward(w, cache, dy, deltas, c)
+            for name in total:
+                total[name] += (c[name] + back[name]) / len(tasks)
+        return total
+
+    def iterate():
+        state["t"] += 1
+        g, t = meta_gradient(state["w"]), state["t"]
+        for name in g:
+            m[name] = 0.9 * m[name] + 0.1 * g[name]
+            v[name] = 0.999 * v[name] + 0.001 * g[name] ** 2
+            state["w"][name] = state["w"][name] - BETA * (m[name] / (1 - 0.9 ** t)) / (
+                np.sqrt(v[name] / (1 - 0.999 ** t)) + 1e-8)
+
+    return np.concatenate([g.ravel() for g in meta_gradient(start).values()]), iterate
+
+
+PEERS = {"maml_numpy": ours, "JAX jit": jax_jit, "torch.func": torch_func, "torch batched": torch_batched,
+         "torch loop": torch_loop, "ancestor's loop": ancestor}

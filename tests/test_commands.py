@@ -1,34 +1,70 @@
 """The smaller commands: their output, and their manners."""
 
+import json
 import os
 import subprocess
 import sys
 
 import benchmark
 import draw
+import peers
 import plateau
 import pytest
+import results
+import weigh
 from console import ROOT
 
 
-def test_benchmark_measures_and_checks(capsys, monkeypatch):
-    monkeypatch.setattr(os, "sched_setaffinity", lambda *cores: None, raising=False)  # this process tests on
-    for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-        monkeypatch.setenv(variable, "1")
-    monkeypatch.setattr(benchmark, "jax_jit", lambda: None)
-    assert benchmark.main(["--blocks", "1", "--iterations", "2"]) == 0
-    assert "maml_numpy     median" in capsys.readouterr().out
-    gradient, step = benchmark.ours()
-    monkeypatch.setattr(benchmark, "jax_jit", lambda: (gradient + 1, step))
-    assert benchmark.main(["--blocks", "1", "--iterations", "2"]) == 1
-    assert "JAX jit computes another gradient" in capsys.readouterr().err
-    assert benchmark.main(["--posts", "--blocks", "1", "--iterations", "2"]) == 0  # with PyTorch, the gradients agree
-    out = capsys.readouterr().out
-    assert "two_phase, the post's setting" in out and "daml, the post's setting" in out
+@pytest.fixture
+def quick(monkeypatch):
+    """A benchmark that takes no time, in this process, which tests on afterwards."""
+    monkeypatch.setattr(os, "sched_setaffinity", lambda *cores: None, raising=False)
+    monkeypatch.setattr(benchmark, "BLOCK_SECONDS", 0)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+
+
+JOB = {"threads": 1, "blocks": 1, "only": None}
+
+
+def test_benchmark_has_a_process_for_every_number_of_threads(tmp_path):
+    command = [sys.executable, ROOT / "scripts" / "benchmark.py", "peak", "--blocks", "1", "--out", tmp_path]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0 and "GFLOP/s" in done.stdout, done.stderr
+    assert 0 < json.loads((tmp_path / "peak-1.json").read_text())["found"]["share"] < 2
+
+
+def test_peers_compute_the_same_gradient_and_a_wrong_one_is_named(quick, monkeypatch, capsys):
+    monkeypatch.setattr(benchmark, "SHAPES", ((3, 2, 4, 1, "MSE"), (1, 2, 4, 2, "L1")))
+    found = benchmark.meta({**JOB, "only": ["ancestor's loop", "torch loop", "torch batched", "torch.func"]})
+    squared, absolute = found["3, 2, 4, 1, MSE"], found["1, 2, 4, 2, L1"]
+    assert squared["ancestor's loop"]["ratio"] > 0 and "ancestor's loop" not in absolute
+    assert absolute["maml_numpy"]["calls"] > 100
+    table = results.meta_markdown({"1": {"found": found}, "2": {"found": found}}).splitlines()
+    assert len(table) == 6
+    assert table[2].startswith("| 3, 2, 4, 1 | 1 | ") and table[5].startswith("| 1, 2, 4, 2, L1 | 2 | ")
+    monkeypatch.setattr(benchmark, "SHAPES", ((3, 2, 4, 1, "MSE"),))
+    monkeypatch.setitem(peers.PEERS, "ancestor's loop", lambda p: (peers.ours(p)[0] + 1, lambda: None))
+    assert benchmark.meta({**JOB, "only": ["ancestor's loop"]}) is None
+    assert "ancestor's loop computes another gradient" in capsys.readouterr().err
+
+
+def test_benchmark_of_posts_widths_and_steps(quick, monkeypatch, tmp_path):
+    assert set(benchmark.posts(JOB)) == {"two_phase", "daml"}  # with PyTorch, the gradients agree
+    monkeypatch.setattr(benchmark, "FIGURES", tmp_path)
+    monkeypatch.setattr(benchmark, "WIDTHS", (4, 8))
+    assert [len(rows["factors"]) for rows in benchmark.widths(JOB).values()] == [2, 2]
+    monkeypatch.setattr(benchmark, "STEPS", (1, 10))
+    for peer in ("jax_compiled", "jax_jit", "torch_batched"):  # they take seconds to compile
+        monkeypatch.setattr(weigh, peer, lambda p: None)
+    weighed = benchmark.steps(JOB)["maml_numpy, recomputed"]
+    assert weighed["bytes"][0] < weighed["bytes"][1] and len(weighed["microseconds"]) == 2
+    assert {path.name for path in tmp_path.iterdir()} == {"low_rank.png", "memory.png", "steps_cost.png"}
 
 
 @pytest.mark.parametrize("main, argv, words", [
     (benchmark.main, ["--threads", "0"], "--threads must be in 1.."), (benchmark.main, ["--blocks", "x"], "--blocks"),
+    (benchmark.main, ["everything"], "'everything'"),
+    (benchmark.main, ["--only", "me"], "--only must be among JAX jit"),
     (draw.main, ["nonesuch"], "no figure is named 'nonesuch'"),
 ])
 def test_mistakes_are_one_line(main, argv, words, capsys):

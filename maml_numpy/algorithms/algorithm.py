@@ -20,6 +20,13 @@ def check_shared(theta: Array) -> None:
         raise ValueError(f"theta must be one vector for all tasks, (P,), got {theta.shape}")
 
 
+def check_tasks(support: Any, query: Any) -> int:
+    """Return T, the number of tasks of both. Raises ValueError when they differ."""
+    if len(support[0]) != len(query[0]):
+        raise ValueError(f"support holds {len(support[0])} tasks, query {len(query[0])}")
+    return len(query[0])
+
+
 class Algorithm(Protocol):
     """One outer gradient from one meta-batch. layout: of theta."""
 

@@ -16,7 +16,7 @@ from ..low_rank import like
 from ..network import Network
 from ..objectives import Supervised
 from ..parameters import Layout, beside
-from .algorithm import MetaGradient, check_shared
+from .algorithm import MetaGradient, check_shared, check_tasks
 
 
 @dataclass(frozen=True)
@@ -81,10 +81,9 @@ class DAML:
         ValueError for a vector of another layout, labelled or ill-shaped source inputs, a query that does not fit.
         """
         theta_K, steps = self._adapt(theta, support, factored=True)
-        xp, T, (start, inner) = array_module(theta), len(query.x), self.split(theta)
+        xp, (start, inner) = array_module(theta), self.split(theta)
         self.outer.check(start, query, "query")
-        if len(support.x) != T:
-            raise ValueError(f"support holds {len(support.x)} tasks, query {T}")
+        T = check_tasks(support, query)
         theta_bar = like(theta_K)
         losses, _ = self.outer.gradient(theta_K, query, xp.full(T, 1.0 / T, theta.real.dtype), theta_bar)
         bars = backward(inner, steps, theta_bar, self.alpha)

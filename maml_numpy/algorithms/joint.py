@@ -6,7 +6,7 @@ from ..backend import Array, array_module
 from ..batch import Batch
 from ..objectives import Supervised
 from ..parameters import Layout
-from .algorithm import MetaGradient, check_shared
+from .algorithm import MetaGradient, check_shared, check_tasks
 
 
 @dataclass(frozen=True)
@@ -29,11 +29,9 @@ class JointTraining:
         check_shared(theta)
         self.objective.check(theta, support, "support")
         self.objective.check(theta, query, "query")
-        if len(support.x) != len(query.x):
-            raise ValueError(f"support holds {len(support.x)} tasks, query {len(query.x)}")
+        T = check_tasks(support, query)
         xp = array_module(theta)
         both = Batch(xp.concatenate([support.x, query.x], axis=1), xp.concatenate([support.y, query.y], axis=1))
-        T = both.x.shape[0]
         theta_bar = xp.empty_like(theta)
         losses, _ = self.objective.gradient(theta, both, xp.full(T, 1.0 / T, theta.real.dtype), theta_bar)  # (maml.3)
         return MetaGradient(losses, theta_bar)

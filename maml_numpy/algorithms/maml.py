@@ -8,7 +8,7 @@ from ..inner import adapt, backward
 from ..low_rank import like
 from ..objectives import Objective
 from ..parameters import Layout
-from .algorithm import MetaGradient, check_shared
+from .algorithm import MetaGradient, check_shared, check_tasks
 
 
 @dataclass(frozen=True)
@@ -50,13 +50,11 @@ class MAML:
         support or query do not fit the objective or differ in their tasks.
         """
         check_shared(theta)
-        self.objective.check(theta, support, "support")
-        self.objective.check(theta, query, "query")
-        T, keep_caches = len(support[0]), self.keep_caches and self.second_order
-        if len(query[0]) != T:
-            raise ValueError(f"support holds {T} tasks, query {len(query[0])}")
+        keep_caches = self.keep_caches and self.second_order
         theta_K, steps = adapt(self.objective, theta, [support] * self.K, self.alpha, keep_caches,
                                factored=True)
+        self.objective.check(theta, query, "query")
+        T = check_tasks(support, query)
         measured = self.K if self.every_step else 1
         dloss = array_module(theta).full(T, 1.0 / (measured * T), theta.real.dtype)  # (maml.1)
         losses, theta_bar = self._outer(theta_K, query, dloss)

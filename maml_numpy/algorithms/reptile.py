@@ -10,7 +10,7 @@ from ..batch import Batch
 from ..inner import adapt
 from ..objectives import Supervised
 from ..parameters import Layout
-from .algorithm import MetaGradient, check_shared
+from .algorithm import MetaGradient, check_shared, check_tasks
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,7 @@ class Reptile:
         check_shared(theta)
         self.objective.check(theta, support, "support")
         self.objective.check(theta, query, "query")
-        if len(query.x) != len(support.x):
-            raise ValueError(f"support holds {len(support.x)} tasks, query {len(query.x)}")
+        check_tasks(support, query)
         N = support.x.shape[1]
         places = [[(k * self.minibatch + i) % N for i in range(self.minibatch)] for k in range(self.K)]
         theta_K, _ = adapt(self.objective, theta, [Batch(support.x[:, at], support.y[:, at]) for at in places],
