@@ -1,26 +1,81 @@
-"""Which library an array lives in.
+"""Which library an array lives in, and the way between host and device.
 
 Compute code never names NumPy for an array it was handed: it asks `array_module` once and calls what comes back, so
-that arrays of another library with NumPy's interface can take the same path.
+that arrays of another library with NumPy's interface take the same path. CuPy is known here and nowhere else, and
+imported only when asked for.
 """
 
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 Array = Any  # an array of any supported library; shapes are given in the docstrings
 
+DEVICES = ("cpu", "gpu")
+_libraries: list[tuple[type, Any]] = []  # (array type, its module) of what `register` was told
 
-def array_module(array: Array) -> ModuleType:
-    """Return the module whose functions take `array`.
 
-    array: a NumPy array of any shape and dtype.
-    Raises TypeError for anything else, a list or a Python float too: nothing here is converted silently.
+def register(kind: type, library: Any) -> None:
+    """Let arrays of type `kind` take the path of NumPy's, by the functions of `library`.
+
+    It must have NumPy's functions under their names, `asarray` from and `asnumpy` to NumPy arrays.
+    """
+    _libraries.append((kind, library))
+
+
+def array_module(array: Array) -> Any:
+    """Return the module whose functions take `array`: NumPy, CuPy, or one that was registered.
+
+    Raises TypeError for what is no array, a list or a Python float too: nothing here is converted silently.
     """
     if isinstance(array, np.ndarray):
         return np
-    raise TypeError(f"expected a NumPy array, got {type(array).__name__}")
+    for kind, library in _libraries:
+        if isinstance(array, kind):
+            return library
+    if type(array).__module__.partition(".")[0] == "cupy":
+        return _cupy()
+    raise TypeError(f"expected an array of NumPy or CuPy, got {type(array).__name__}")
+
+
+def library(device: str) -> Any:
+    """The module whose arrays live on a device, "cpu" or "gpu".
+
+    Raises ValueError, with what to install, for another name and where there is no CuPy, no driver or no GPU.
+    """
+    if device not in DEVICES:
+        raise ValueError(f"device must be one of {', '.join(DEVICES)}, got {device!r}")
+    return np if device == "cpu" else _cupy()
+
+
+def to_device(library: Any, value: Any) -> Any:
+    """`value` with its NumPy arrays as arrays of `library`: an array, a named tuple of such, or a number as it is."""
+    if library is np:
+        return value
+    if isinstance(value, tuple):
+        return type(value)._make([to_device(library, part) for part in value])  # type: ignore[attr-defined]
+    return library.asarray(value) if isinstance(value, np.ndarray) else value
+
+
+def to_host(value: Any) -> Any:
+    """`value` as a NumPy array, wherever it lives; a number as it is. Waits for the device."""
+    if isinstance(value, (np.ndarray, np.generic, int, float)):
+        return value
+    return array_module(value).asnumpy(value)
+
+
+def _cupy() -> Any:
+    try:
+        import cupy  # type: ignore[import-not-found]
+    except ImportError as error:
+        raise ValueError("the GPU needs CuPy: python -m pip install cupy-cuda12x (cupy-cuda13x for CUDA 13)") from error
+    try:
+        count = cupy.cuda.runtime.getDeviceCount()
+    except cupy.cuda.runtime.CUDARuntimeError as error:
+        raise ValueError(f"CuPy finds no driver for a GPU: {error}") from error
+    if not count:
+        raise ValueError("CuPy finds a driver but no GPU")
+    return cupy
 
 
 def keep_floats(settings: Any, *names: str) -> None:

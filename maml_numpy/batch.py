@@ -27,7 +27,8 @@ def check_inputs(x: Array, name: str, width: int, theta: Array) -> None:
     """
     if theta.real.dtype.kind != "f":
         raise ValueError(f"theta must be float or complex, got {theta.dtype}")
-    array_module(x)  # raises for what is no array
+    if array_module(x) is not array_module(theta):  # which raises for what is no array
+        raise ValueError(f"{name} is {_named(x)}, theta {_named(theta)}: move one of them")
     if x.ndim != 3 or x.shape[2] != width:
         raise ValueError(f"{name} must be (T, N, {width}): tasks, examples, features; got {x.shape}")
     if x.shape[0] < 1 or x.shape[1] < 1:
@@ -58,3 +59,7 @@ def non_finite(batch: Batch | Inputs, name: str) -> str | None:
         if not finite.all():
             return f"{name} {part} of task {int(finite.argmin())}"
     return None
+
+
+def _named(array: Array) -> str:
+    return f"an array of {type(array).__module__.partition('.')[0]}"

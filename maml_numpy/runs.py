@@ -14,7 +14,7 @@ import numpy as np
 
 from . import checkpoint
 from .algorithms import Algorithm
-from .backend import Array
+from .backend import Array, array_module, to_device, to_host
 from .batch import Batch, Inputs
 from .checkpoint import Checkpoint
 from .files import write_text
@@ -40,11 +40,17 @@ class Recipe(NamedTuple):
     iterations: int
     patience: int = 0
 
+    def on(self, library: Any) -> "Recipe":
+        """The same with every array in `library`: the start, and what is drawn, which is drawn on the host."""
+        return self._replace(theta=to_device(library, self.theta),
+                             draw=lambda rng: tuple(to_device(library, batch) for batch in self.draw(rng)))
+
 
 def train_in(folder: Path, recipe: Recipe, config: Mapping[str, Any], save_every: float = 10.0) -> Iterator[Progress]:
     """Train in `folder`, from its checkpoint where there is one, else from the start; yields after each update.
 
     config: plain JSON values, kept with the run; the caller sees to it that a checkpoint there is of the same one.
+    The arrays live where recipe.theta does; the folder is the same for every device.
     save_every: seconds between checkpoints. One more is written when the iterator ends, is closed or raises.
     Raises CheckpointError for a checkpoint that does not fit the recipe, OSError when the folder cannot be written or
     another process trains in it, and what `train` raises.
@@ -56,12 +62,15 @@ def train_in(folder: Path, recipe: Recipe, config: Mapping[str, Any], save_every
         start = Progress(0, float("nan"), recipe.theta, recipe.optimizer.start(recipe.theta))
         if path.exists():
             found = checkpoint.load(path)
-            start = Progress(found.iteration, float("nan"), found.theta_of(layout), found.state_like(start.state))
+            start = Progress(found.iteration, float("nan"), found.theta_of(layout),
+                             found.state_like(type(start.state)._make(map(to_host, start.state))))
+            start = to_device(array_module(recipe.theta), start)
             rng, saved = found.generator(), found.iteration
 
         def state_after(progress: Progress) -> Checkpoint:
-            return Checkpoint(path, config, repr(layout), progress.iteration, progress.theta,
-                              progress.state._asdict(), rng.bit_generator.state)
+            state = {name: to_host(value) for name, value in progress.state._asdict().items()}
+            return Checkpoint(path, config, repr(layout), progress.iteration, to_host(progress.theta), state,
+                              rng.bit_generator.state)
 
         write_text(folder / CONFIG, json.dumps(config, indent=1) + "\n")
         write_text(folder / METRICS, "".join(_lines_until(folder / METRICS, start.iteration)))
@@ -75,7 +84,7 @@ def train_in(folder: Path, recipe: Recipe, config: Mapping[str, Any], save_every
                     losses.append(progress.loss)
                     passed_over += progress.passed_over
                     if progress.iteration % METRICS_EVERY == 0 or progress.iteration == recipe.iterations:
-                        line = {"iteration": progress.iteration, "loss": sum(losses) / len(losses),
+                        line = {"iteration": progress.iteration, "loss": float(sum(losses) / len(losses)),
                                 "passed_over": passed_over}
                         metrics.write(json.dumps(line) + "\n")
                         metrics.flush()

@@ -11,6 +11,7 @@ from .batch import Batch, Inputs, non_finite
 from .optim import Optimizer
 from .parameters import Layout
 
+CHECK_EVERY = 100  # iterations between two looks at numbers on a device
 Draw = Callable[[], tuple[Batch | Inputs, Batch]]  # () -> support, query of one meta-batch
 
 
@@ -21,12 +22,13 @@ class NonFinite(ArithmeticError):
 class Progress(NamedTuple):
     """Where training stands after an update.
 
-    iteration: updates taken. loss: J of the update's meta-batch before it was taken. theta: (P,) after it.
-    state: the optimizer's. passed_over: meta-batches passed over since the update before it.
+    iteration: updates taken. loss: J of the update's meta-batch before it was taken, a float, or an array without axes
+    on its device, which waits for the device when it is read. theta: (P,) after it. state: the optimizer's.
+    passed_over: meta-batches passed over since the update before it.
     """
 
     iteration: int
-    loss: float
+    loss: Any
     theta: Array
     state: Any
     passed_over: int = 0
@@ -40,7 +42,8 @@ def train(algorithm: Algorithm, optimizer: Optimizer, start: Array | Progress, d
     meta-batches in a row may be passed over because their loss or gradient is not finite; a single task whose
     adaptation overflows then costs its meta-batch, not the training.
     Raises ValueError for iterations < 0 or patience < 0 and NonFinite, after the last good update was yielded, when an
-    example is not finite or, once patience is exhausted, a loss or a gradient.
+    example is not finite or, once patience is exhausted, a loss or a gradient. On a device, where looking means
+    waiting, all is looked at every CHECK_EVERY iterations and after the last, and with patience after each.
     """
     for name, value in (("iterations", iterations), ("patience", patience)):
         if value < 0:
@@ -49,16 +52,24 @@ def train(algorithm: Algorithm, optimizer: Optimizer, start: Array | Progress, d
     if not isinstance(start, Progress):
         start = Progress(0, float("nan"), start, optimizer.start(start))
     theta, state, iteration, passed_over = start.theta, start.state, start.iteration, 0
+    xp, good = array_module(theta), True
+    looking = xp is np or patience > 0
     while iteration < iterations:
         support, query = draw()
         with np.errstate(over="ignore", invalid="ignore"):  # said once, below, and with a name
             outcome = algorithm.meta_gradient(theta, support, query)
-            loss = float(outcome.losses.sum()) / len(outcome.losses)
-        if not (isfinite(loss) and array_module(theta).isfinite(outcome.theta_bar).all()):
+            total = outcome.losses.sum()
+        loss = (float(total) if looking else total) / len(outcome.losses)
+        if looking:
+            good = isfinite(loss) and bool(xp.isfinite(outcome.theta_bar).all())
+        else:
+            good = good & xp.isfinite(loss) & xp.isfinite(outcome.theta_bar).all()
+        if (looking or (iteration + 1) % CHECK_EVERY == 0 or iteration + 1 == iterations) and not good:
             in_data = non_finite(support, "support") or non_finite(query, "query")
             if in_data or passed_over == patience:
                 culprit = f"{in_data} is not finite" if in_data else _culprit(algorithm.layout, outcome)
-                raise NonFinite(f"iteration {iteration + 1}: {culprit}")
+                where = "" if looking else f"seen {CHECK_EVERY} iterations after the last look, in "
+                raise NonFinite(f"{where}iteration {iteration + 1}: {culprit}")
             passed_over += 1
             continue
         theta, state = optimizer.step(theta, outcome.theta_bar, state)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from console import Parser
 
-from maml_numpy import experiments, parallel
+from maml_numpy import backend, experiments, parallel
 
 ALL = "all"  # in the place of a method: every one
 
@@ -31,6 +31,8 @@ def arguments(argv):
     parser.add_argument("--adapt", type=Path, metavar="POINTS.csv",
                         help="adapt to the x,y rows of a file and write the predictions; trains first where needed")
     parser.add_argument("--steps", type=int, default=10, help="inner steps for --adapt; default 10")
+    parser.add_argument("--device", choices=backend.DEVICES, default="cpu",
+                        help="where to train; gpu needs CuPy; default cpu")
     parser.add_argument("--resume", action="store_true", help="go on with runs that were stopped, bit for bit")
     parser.add_argument("--save_every", type=float, default=10.0, metavar="SECONDS",
                         help="seconds between checkpoints; default 10")

@@ -15,7 +15,7 @@ import numpy as np
 from console import guarded
 from options import ALL, arguments, listing
 
-from maml_numpy import checkpoint, experiments, files, learner, parallel, plots, points, report, runs, training
+from maml_numpy import backend, checkpoint, experiments, files, learner, parallel, plots, points, report, runs, training
 from maml_numpy.runs import CHECKPOINT
 
 REPORT_EVERY = 100  # iterations between two words to the progress bar
@@ -37,6 +37,7 @@ class Job(NamedTuple):
     done: int
     save_every: float
     test: bool
+    device: str = "cpu"
 
     @property
     def left(self):
@@ -81,6 +82,7 @@ def plan(experiment, args, named):
     present = {key: checkpoint.load(folder / CHECKPOINT) for key, folder in folders.items()
                if (folder / CHECKPOINT).exists()}
     config = agree(experiment, present, named, args)
+    backend.library(args.device)  # raises where there is none
     jobs = []
     for (method, seed), folder in folders.items():
         recipe = experiment.recipe(config, method, seed)
@@ -91,7 +93,7 @@ def plan(experiment, args, named):
             raise ValueError(f"{folder} holds a run that stopped at iteration {done} of {recipe.iterations}; --resume "
                              "goes on with it, another --out starts anew")
         jobs.append(Job(args.experiment, method, seed, config, folder, recipe.iterations, done, args.save_every,
-                        args.test))
+                        args.test, args.device))
     if args.test:
         jobs += [Job(args.experiment, experiment.RANDOM, seed, config, None, 0, 0, args.save_every, True)
                  for seed in range(args.seed, args.seed + args.seeds)]
@@ -103,12 +105,12 @@ def work(job):
     experiment = experiments.find(job.experiment)
     config = {"experiment": job.experiment, "method": job.method, "seed": job.seed, **asdict(job.config)}
     if job.folder and (job.left or not (job.folder / CHECKPOINT).exists()):
-        recipe = experiment.recipe(job.config, job.method, job.seed)
+        recipe = experiment.recipe(job.config, job.method, job.seed).on(backend.library(job.device))
         try:
             with closing(runs.train_in(job.folder, recipe, config, job.save_every)) as updates:
                 for progress in updates:
                     if progress.iteration % REPORT_EVERY == 0 or progress.iteration == job.iterations:
-                        yield progress.iteration, progress.loss
+                        yield progress.iteration, float(progress.loss)
         except ArithmeticError as error:
             raise ArithmeticError(f"{job}, {error}") from error
     if job.test:
