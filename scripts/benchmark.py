@@ -242,6 +242,8 @@ def peak(job):
     from peers import problem
 
     from maml_numpy.algorithms import MAML
+    from maml_numpy.backend import keep_freed_memory
+    keep_freed_memory()  # as every training does
     N, H, n = 512, 1024, 2048
     p, rng = problem(1, N, H), np.random.default_rng(0)
     a, b = rng.standard_normal((2, n, n)).astype(np.float32)
