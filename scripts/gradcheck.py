@@ -2,13 +2,15 @@
 """Prove every derivative: complex step, differences, symmetry; one row per tensor, exit code 1 when any row fails."""
 
 import sys
+from itertools import chain
 from pathlib import Path
 
+import devices
 import numpy as np
 import subjects
 from console import ROOT, Parser, fail, guarded
 
-from maml_numpy import gradcheck, plots
+from maml_numpy import backend, gradcheck, plots
 from maml_numpy.algorithms import MAML
 
 PLOT_STEPS = np.logspace(-1, -13, 49)
@@ -24,14 +26,18 @@ def run(argv):
                         help=f"judge only subjects whose name begins with NAME: {groups}")
     parser.add_argument("--plot", type=Path, nargs="?", const=picture, metavar="FILE",
                         help="also draw error against step size into FILE, by default the figure of the notes")
+    parser.add_argument("--device", choices=backend.DEVICES, default="cpu",
+                        help="gpu also compares what every rule and method computes there with NumPy; needs CuPy")
     args = parser.parse_args(argv)
+    library = backend.library(args.device)
     if not any(name.lower().startswith(args.only.lower()) for name in names):
         return fail(f"no subject's name begins with {args.only!r}; there are: {groups}", 2)
     width = max(map(len, names))
     print(f"{'subject':<{width}}  {'tensor':<18} {'method':<13} {'rel. error':>10} {'allowed':>8} {'entries':>7} "
           f"{'skipped':>7}  verdict")
     judged, failed, skipped, worst = 0, 0, 0, {}
-    for row in subjects.rows(args.only):
+    on_device = devices.rows(library, args.only) if args.device != "cpu" else ()
+    for row in chain(subjects.rows(args.only), on_device):
         judged, failed, skipped = judged + 1, failed + (not row.passed), skipped + row.skipped
         if not row.error <= worst.get(row.method, -1.0):  # an error that is no number is the worst
             worst[row.method] = row.error

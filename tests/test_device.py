@@ -1,14 +1,15 @@
 """Everything that computes, on a library that converts nothing: what would fail on a GPU fails here."""
 
 import importlib
-import inspect
 
+import devices
+import gradcheck
 import numpy as np
 import pytest
 import strict
 import subjects
 
-from maml_numpy import algorithms, backend, checkpoint, experiments, inner, layers, losses, optim, runs
+from maml_numpy import backend, checkpoint, experiments, inner, optim, runs
 from maml_numpy.algorithms import MAML
 from maml_numpy.backend import to_device, to_host
 from maml_numpy.batch import Batch
@@ -19,7 +20,6 @@ from maml_numpy.objectives import Supervised
 from maml_numpy.training import NonFinite, train
 
 RNG = np.random.default_rng(0)
-T, N, D, M = 2, 3, 4, 5
 
 
 @pytest.fixture(autouse=True)
@@ -33,117 +33,54 @@ def there(value):
 
 
 def same(found, wanted):
-    """Nested results of both libraries, equal to the bit; what was strict is still strict."""
-    if isinstance(wanted, np.ndarray) or isinstance(wanted, np.generic):
-        assert isinstance(found, strict.StrictArray), type(found)
-        assert found.dtype == wanted.dtype and np.array_equal(to_host(found), wanted, equal_nan=True)
-    elif isinstance(wanted, dict):
-        assert found.keys() == wanted.keys() and all(same(found[key], wanted[key]) is None for key in wanted)
-    elif isinstance(wanted, (list, tuple)):
-        assert len(found) == len(wanted)
-        for one, other in zip(found, wanted):
-            same(one, other)
-    else:
-        assert found == wanted
+    """Results by name, equal to the bit, all of them strict arrays."""
+    assert found.keys() == wanted.keys()
+    for name, value in wanted.items():
+        if value is None:
+            assert found[name] is None
+        else:
+            assert isinstance(found[name], strict.StrictArray) and found[name].dtype == value.dtype
+            assert np.array_equal(to_host(found[name]), value, equal_nan=True), name
 
 
-def classes(module, method):
-    """The classes of a package's modules that have a method: rules, found rather than listed."""
-    return sorted({cls for name in dir(module) for cls in [getattr(module, name)]
-                   if inspect.isclass(cls) and hasattr(cls, method) and not getattr(cls, "_is_protocol", False)},
-                  key=lambda cls: cls.__name__)
+CASES = [(f"{name}, {dtype.__name__}", run) for dtype in (np.float64, np.float32) for name, run in devices.cases(dtype)]
 
 
-LAYERS, LOSSES = classes(layers, "double_backward"), classes(losses, "double_backward")
+def test_everything_is_among_the_cases():
+    names = {name.split(",")[0] for name, _ in CASES}
+    assert {"Dense", "ReLU", "Tanh", "MSE", "L1", "sinusoid maml", "daml post"} <= names and not devices.missing()
 
 
-def test_the_rules_are_found():
-    assert {"Dense", "ReLU", "Tanh"} <= {cls.__name__ for cls in LAYERS}
-    assert {"MSE", "L1"} <= {cls.__name__ for cls in LOSSES}
-
-
-def made(cls):
-    """A layer, of D features in and M out where it asks for numbers."""
-    return cls(D, M) if len(inspect.signature(cls).parameters) >= 2 else cls()
-
-
-@pytest.mark.parametrize("lead, examples", [((), (T, N)), ((T,), (T, N)), ((), (N,))], ids=["shared", "each", "one"])
-@pytest.mark.parametrize("cls", LAYERS)
-def test_layers(cls, lead, examples):
-    layer = made(cls)
-    blocks = {name: lead + shape for name, shape in layer.blocks.items()}
-    x = RNG.standard_normal((*examples, D))
-    params, bars, dy, dx_bar = (layer_arrays(blocks), layer_arrays(blocks),
-                                RNG.standard_normal((*examples, getattr(layer, "M", D))), RNG.standard_normal(x.shape))
-
-    def passes(x, params, bars, dy, dx_bar, room):
-        y, cache = layer.forward(params, x)
-        dparams, params_bar = room(), room()
-        dx = layer.backward(params, cache, dy, dparams)
-        both = layer.double_backward(params, cache, dy, dx_bar, bars, params_bar)
-        without = layer.double_backward(params, cache, dy, dx_bar, {}, room())
-        return [y, dx, dparams, params_bar, both, without]
-
-    def on_device(arrays):
-        return {name: there(array) for name, array in arrays.items()}
-    wanted = passes(x, params, bars, dy, dx_bar, lambda: layer_arrays(blocks))
-    same(passes(there(x), on_device(params), on_device(bars), there(dy), there(dx_bar),
-                lambda: on_device(layer_arrays(blocks))), wanted)
-
-
-def layer_arrays(blocks):
-    return {name: RNG.standard_normal(shape) for name, shape in blocks.items()}
-
-
-@pytest.mark.parametrize("shape", [(T, N, M), (N, M)], ids=["tasks", "one"])
-@pytest.mark.parametrize("cls", LOSSES)
-def test_losses(cls, shape):
-    loss, (y, target, dy_bar) = cls(), RNG.standard_normal((3, *shape))
-    dloss = np.array(RNG.standard_normal(shape[:-2]))
-
-    def passes(y, target, dloss, dy_bar):
-        value, cache = loss.forward(y, target)
-        return [value, loss.backward(cache, dloss), loss.double_backward(cache, dloss, dy_bar)]
-    same(passes(there(y), there(target), there(dloss), there(dy_bar)), passes(y, target, dloss, dy_bar))
-
-
-def cases():
-    """(name, algorithm, theta, support, query): every method of every experiment, and what experiments leave out."""
-    for name in experiments.NAMES:
-        experiment = experiments.find(name)
-        for method in experiment.METHODS:
-            recipe = experiment.recipe(experiment.Config(), method, 0)
-            yield f"{name} {method}", recipe.algorithm, recipe.theta, *recipe.draw(np.random.default_rng(1))
-    for activation in ("ReLU", "tanh"):
-        objective = subjects.MODELS[f"{activation} MSE"]()
-        for options in ({"K": 3, "keep_caches": False}, {"K": 3, "every_step": True}):
-            yield f"{activation} {options}", MAML(objective, 0.1, **options), *subjects.problem(objective, RNG)
-
-
-CASES = list(cases())
-
-
-def test_every_algorithm_is_among_the_cases():
-    assert {type(case[1]) for case in CASES} == set(classes(algorithms, "meta_gradient"))
-
-
-@pytest.mark.parametrize("forced", [False, True], ids=["as chosen", "factors"])
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case[0])
-def test_meta_gradients_without_a_look_at_the_host(case, forced, monkeypatch):
-    _, algorithm, theta, support, query = case
-    if forced:
-        monkeypatch.setattr(inner, "pays", lambda objective, theta, batches: len(batches[0][0]) > 1)
-    wanted = algorithm.meta_gradient(theta, support, query)
-    found = algorithm.meta_gradient(there(theta), there(support), there(query))
+@pytest.mark.parametrize("run", [run for _, run in CASES], ids=[name for name, _ in CASES])
+def test_everything_computes_there_what_it_computes_here_without_a_look_at_the_host(run):
+    wanted, found = run(lambda value: value), run(there)
     assert strict.reads[0] == 0
     same(found, wanted)
+
+
+@pytest.mark.parametrize("activation", ["ReLU", "tanh"])
+@pytest.mark.parametrize("options", [{"keep_caches": False}, {"every_step": True}, {"second_order": False}], ids=str)
+def test_options_that_no_experiment_takes_by_default(activation, options):
+    objective = subjects.MODELS[f"{activation} MSE"]()
+    algorithm, problem = MAML(objective, 0.1, 3, **options), subjects.problem(objective, np.random.default_rng(0))
+    same(algorithm.meta_gradient(*map(there, problem))._asdict(), algorithm.meta_gradient(*problem)._asdict())
+
+
+def test_gradcheck_compares_a_device_with_numpy(monkeypatch, capsys):
+    monkeypatch.setattr(backend, "library", lambda device: strict)
+    assert gradcheck.main(["--device", "gpu", "--only", "dense"]) == 0
+    out = capsys.readouterr().out
+    assert "Dense, shared" in out and "device float32" in out and "device float64 0.0e+00" in out.splitlines()[-1]
+    monkeypatch.setattr(strict, "asnumpy", lambda array: array._array + 1e-6)
+    assert gradcheck.main(["--device", "gpu", "--only", "dense"]) == 1
+    assert "FAIL" in capsys.readouterr().out
 
 
 OPTIMIZERS = [optim.SGD(0.1), optim.Adam(optim.Cosine(0.1, 10)), optim.Clipped(optim.Adam(0.1), 1.0)]
 
 
 def test_every_optimizer_is_among_them():
-    assert {type(one) for one in OPTIMIZERS} == set(classes(optim, "step"))
+    assert {type(one) for one in OPTIMIZERS} == set(devices.classes(optim, "step"))
 
 
 def draws(objective, device):
