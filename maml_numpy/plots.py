@@ -302,6 +302,25 @@ def step_curves(K: Sequence[int], found: Mapping[str, Mapping[str, Sequence[floa
     return figure
 
 
+def rate_panels(tasks: Sequence[int], found: Mapping[str, Mapping[str, Sequence[Optional[float]]]]) -> "Figure":
+    """Draw iterations per second against tasks in a meta-batch, a panel for every entry of `found`.
+
+    found: title -> who -> a rate for each number of tasks, None where there is none.
+    """
+    from matplotlib.figure import Figure
+    figure = Figure(figsize=(3.6 * len(found), 3.8), layout="constrained")
+    for ax, (title, rates) in zip(figure.subplots(1, len(found), sharey=True, squeeze=False)[0], found.items()):
+        for (name, values), (color, style), marker in zip(rates.items(), STYLES, "os^"):
+            kept = [(T, rate) for T, rate in zip(tasks, values) if rate]
+            if kept:
+                ax.loglog(*zip(*kept), color=color, ls=style, marker=marker, ms=4, label=name)
+        ax.set(xlabel="tasks in a meta-batch T", title=title)
+        ax.grid(alpha=0.25)
+        ax.legend(frameon=False, fontsize=8)
+    figure.axes[0].set_ylabel("meta-iterations per second")
+    return figure
+
+
 def width_curves(widths: Sequence[int], times: Mapping[str, Mapping[str, Sequence[float]]]) -> "Figure":
     """Draw the time of a meta-gradient against the hidden width, and how many times faster factors are.
 

@@ -4,7 +4,8 @@
 meta: a meta-iteration (meta-gradient and Adam step) beside JAX, PyTorch and the ancestor's loop, where installed.
 steps: time and memory of a meta-gradient against inner steps. widths: factors beside matrices against the width.
 posts: the loops of the PyTorch post. training: a whole training, from the command to the weights. peak: the share of
-the machine's fastest matrix product. Before anything is timed, all must give the same meta-gradient.
+the machine's fastest matrix product. device: a device beside the host, with --device gpu. Before anything is timed,
+all must give the same meta-gradient.
 """
 
 import json
@@ -27,6 +28,7 @@ VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 def run(argv):
     """Measure, print, write; returns the exit code."""
+    from maml_numpy import backend
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     parser = Parser(description=__doc__.split("\n\n")[0])
     parser.add_argument("what", nargs="?", default="meta", choices=sorted(MODES), help="what to measure; default meta")
@@ -35,7 +37,9 @@ def run(argv):
     parser.add_argument("--blocks", type=int, default=15, help="timed blocks of each, in turn; default 15")
     parser.add_argument("--only", nargs="+", metavar="PEER", help="peers to measure beside this project; default all")
     parser.add_argument("--out", type=Path, default=Path("runs/benchmark"), help="folder; default runs/benchmark")
+    parser.add_argument("--device", choices=backend.DEVICES, default="cpu", help="of `device`; gpu needs CuPy")
     args = parser.parse_args(argv)
+    backend.library(args.device)  # raises where there is none
     threads = args.threads or ([1, 2][:cores] if args.what == "meta" else [1])
     for name, values, most in (("threads", threads, cores), ("blocks", [args.blocks], 10**6)):
         for value in values:
@@ -47,7 +51,8 @@ def run(argv):
     found = {}
     for count in threads:  # each in a process of its own: the libraries read their threads when they are imported
         path = args.out / f"{args.what}-{count}.json"
-        job = {"what": args.what, "threads": count, "blocks": args.blocks, "only": args.only, "path": str(path)}
+        job = {"what": args.what, "threads": count, "blocks": args.blocks, "only": args.only, "path": str(path),
+               "device": args.device}
         environment = {**os.environ, **{variable: str(count) for variable in VARIABLES}}
         code = subprocess.run([sys.executable, __file__, "--job", json.dumps(job)], env=environment).returncode
         if code:
@@ -258,7 +263,16 @@ def peak(job):
     return {**rates, "share": share}
 
 
-MODES = {"meta": meta, "posts": posts, "widths": widths, "steps": steps, "training": training, "peak": peak}
+def device(job):
+    """The device beside the host: parity of a training, and iterations per second against tasks and width."""
+    from break_even import measure
+
+    from maml_numpy import backend
+    return measure(backend.library("cpu"), backend.library(job["device"]), FIGURES)
+
+
+MODES = {"meta": meta, "posts": posts, "widths": widths, "steps": steps, "training": training, "peak": peak,
+         "device": device}
 PEER_NAMES = ("JAX jit", "torch.func", "torch batched", "torch loop", "ancestor's loop")
 
 

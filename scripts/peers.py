@@ -161,13 +161,13 @@ def _torch_loss(torch, p):
     return loss
 
 
-def torch_func(p):
+def torch_func(p, device="cpu"):
     """PyTorch, torch.func: grad of a vmapped function of grads."""
     torch = _torch()
     if torch is None:
         return None
     loss = _torch_loss(torch, p)
-    batch = [torch.tensor(part) for part in (*p.support, *p.query)]
+    batch = [torch.tensor(part, device=device) for part in (*p.support, *p.query)]
 
     def after_adaptation(w, x, y, x_query, y_query):
         for _ in range(p.K):
@@ -176,7 +176,7 @@ def torch_func(p):
 
     def J(w):
         return torch.func.vmap(after_adaptation, (None, 0, 0, 0, 0))(w, *batch).mean()
-    params = [torch.tensor(w) for w in pieces(p)]
+    params = [torch.tensor(w, device=device) for w in pieces(p)]
     optimizer = torch.optim.Adam(params, lr=BETA)
 
     def iterate():
@@ -184,7 +184,7 @@ def torch_func(p):
             w.grad = g
         optimizer.step()
 
-    return np.concatenate([g.numpy().ravel() for g in torch.func.grad(J)(params)]), iterate
+    return np.concatenate([g.cpu().numpy().ravel() for g in torch.func.grad(J)(params)]), iterate
 
 
 def torch_batched(p):

@@ -6,13 +6,18 @@ import subprocess
 import sys
 
 import benchmark
+import break_even
 import draw
+import numpy as np
 import peers
 import plateau
 import pytest
 import results
+import strict
 import weigh
 from console import ROOT
+
+from maml_numpy import backend
 
 
 @pytest.fixture
@@ -59,6 +64,22 @@ def test_benchmark_of_posts_widths_and_steps(quick, monkeypatch, tmp_path):
     weighed = benchmark.steps(JOB)["maml_numpy, recomputed"]
     assert weighed["bytes"][0] < weighed["bytes"][1] and len(weighed["microseconds"]) == 2
     assert {path.name for path in tmp_path.iterdir()} == {"low_rank.png", "memory.png", "steps_cost.png"}
+
+
+def test_benchmark_of_a_device(quick, monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(benchmark, "FIGURES", tmp_path)
+    monkeypatch.setattr(break_even, "TASKS", (1, 3))
+    monkeypatch.setattr(break_even, "WIDTHS", (4,))
+    monkeypatch.setattr(backend, "_libraries", [(strict.StrictArray, strict)])
+    monkeypatch.setattr(backend, "library", {"cpu": np, "gpu": strict}.__getitem__)
+    found = benchmark.device({**JOB, "device": "gpu"})
+    assert found["parity"] < 1e-6 and all(rate > 0 for rate in found["iterations per second"]["H = 4"]["device"])
+    assert (tmp_path / "break_even.png").exists()
+
+    def out_of_memory():
+        raise MemoryError
+    monkeypatch.setattr(break_even, "SLOWEST", 1e-9)
+    assert break_even.seconds(out_of_memory) is None and break_even.seconds(lambda: sum(range(1000))) is None
 
 
 @pytest.mark.parametrize("main, argv, words", [
