@@ -14,7 +14,8 @@ from .parameters import per_task
 class Step(NamedTuple):
     """One inner step as taken.
 
-    theta: theta_k before the step, (P,) for a shared start and (T, P) after it. batch: the examples used.
+    theta: theta_k before the step, (P,) for a shared start and (T, P) after it, as an array or a `low_rank.Factored`.
+    batch: the examples used.
     record: what the gradient left for the way back, or None when the step is to be recomputed. dtheta: the gradient,
     (T, P), or None where no rate is to be learned from it.
     """

@@ -32,6 +32,8 @@ class LearnedLoss:
     Raises ValueError for a judge of another input width or psi of another layout.
     """
 
+    factored = True
+
     def __init__(self, network: Network, judge: Network, criterion: Loss, psi: Array):
         self.network, self.layout, self.judge, self.criterion, self.psi = network, network.layout, judge, criterion, psi
         widths = dict(zip(network.names, network.widths))

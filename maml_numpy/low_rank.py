@@ -59,7 +59,8 @@ class Factored:
         return self._with(other, other.scale)
 
     def __iadd__(self, other: "Factored") -> "Factored":
-        self.pairs = self._with(other, other.scale).pairs
+        joined = self._with(other, other.scale)
+        self.pairs, self.scale = joined.pairs, joined.scale
         return self
 
     def sum(self, axis: int) -> Array:
@@ -92,6 +93,8 @@ class Factored:
 
     def _with(self, other: "Factored", scale: float) -> "Factored":
         """This one, and scale times the pairs of another; none of the two is changed."""
+        if self.scale == 0:
+            return Factored(self.network, self.T, other.pairs, self.base, scale)
         ratio = scale / self.scale
         joined = [{block: mine[block] + [(u, v if ratio == 1 else ratio * v) for u, v in pairs]
                    for block, pairs in theirs.items()} for mine, theirs in zip(self.pairs, other.pairs)]
@@ -107,11 +110,13 @@ def pays(objective: Any, theta: Array, batches: Sequence[Any]) -> bool:
     """Whether one step on each batch, from theta, costs less in factors than with a matrix for every task.
 
     The factors of a block have D + M entries for each task and example, all steps together, the matrix has D M; what
-    they save has to pay for the calls they add. Tasks that start apart form their matrices, and so does one alone and
-    an objective without a network.
+    they save has to pay for the calls they add. Tasks that start apart form their matrices, and so does one alone, an
+    objective that is not `factored` and a network with a layer that is not `low_rank`.
     """
-    network = getattr(objective, "network", None)
-    if network is None or theta.ndim > 1 or not batches or len(batches[0][0]) == 1:
+    if not getattr(objective, "factored", False) or theta.ndim > 1 or not batches or len(batches[0][0]) == 1:
+        return False
+    network = objective.network
+    if not all(layer.low_rank for layer in network.layers if layer.blocks):
         return False
     examples = sum(batch[0].shape[1] for batch in batches)
     widths = sum(sum(shape) for layer in network.layers for shape in layer.blocks.values())

@@ -15,7 +15,9 @@ from .parameters import Layout
 class Objective(Protocol):
     """L(theta, psi; batch), one value per task. Most objectives have no psi.
 
-    layout: of theta. theta is (P,) or (T, P); a gradient of a shared theta is the sum over tasks.
+    layout: of theta. theta is (P,) or (T, P); a gradient of a shared theta is the sum over tasks. An objective of one
+    `network` that hands its vectors on to it, and does nothing else with them, may say `factored = True`: it is then
+    given a `low_rank.Factored` in the place of a (T, P) array where that is cheaper.
     """
 
     layout: Layout
@@ -49,6 +51,8 @@ class Supervised:
     `loss`, `gradient` and `second_order` trust their arguments; `check` is the door. A single task is computed without
     its task axis (note 00).
     """
+
+    factored = True
 
     def __init__(self, network: Network, criterion: Loss):
         self.network, self.layout, self.criterion = network, network.layout, criterion

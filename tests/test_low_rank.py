@@ -12,6 +12,7 @@ from maml_numpy.layers.products import LowRank, outer, times, times_transposed
 from maml_numpy.losses import L1, MSE
 from maml_numpy.network import mlp
 from maml_numpy.objectives import Supervised
+from maml_numpy.parameters import Layout
 
 RNG = np.random.default_rng(0)
 
@@ -81,6 +82,38 @@ def test_complex_and_single_precision_pass(monkeypatch):
     outcomes = list(both(monkeypatch, lambda: MAML(objective, 0.1, 2).meta_gradient(theta, support, query)))
     assert all(outcome.theta_bar.dtype == np.float32 for outcome in outcomes)
     agree(outcomes, 1e-5)
+
+
+def test_a_rate_of_zero_adapts_nothing(monkeypatch):
+    objective, theta, support, query = problem(5)
+    outcomes = list(both(monkeypatch, lambda: MAML(objective, 0.0, 3).meta_gradient(theta, support, query)))
+    agree(outcomes)
+    assert np.allclose(outcomes[0].losses, objective.loss(theta, query))
+
+
+def test_what_does_not_say_so_is_given_arrays():
+    class Own:
+        """An objective with a network, which writes into arrays."""
+
+        network, layout = mlp([1, 200, 1], ReLU), Layout({"w": (601,)})
+
+        def check(self, theta, batch, name):
+            assert theta.shape[-1] == 601
+
+        def gradient(self, theta, batch, dloss, dtheta):
+            dtheta[...] = dloss[:, None] * theta
+            return (theta ** 2).sum(axis=1) / 2, dloss
+
+        def second_order(self, dloss, dtheta_bar, theta_bar):
+            theta_bar[...] = (dloss[:, None] * dtheta_bar).sum(axis=0)
+    batch = Batch(*np.ones((2, 50, 1, 1)))
+    theta = np.linspace(0.5, 1, 601)
+    assert np.allclose(MAML(Own(), 0.1).meta_gradient(theta, batch, batch).theta_bar, 0.81 * theta)
+    objective = Supervised(mlp([1, 200, 200, 1], ReLU), MSE())
+    wide = objective.network.initialise(RNG, he_normal, np.float64)
+    assert low_rank.pays(objective, wide, [batch])
+    objective.network.layers[0].low_rank = False
+    assert not low_rank.pays(objective, wide, [batch])
 
 
 T, N, D, M = 2, 3, 4, 5

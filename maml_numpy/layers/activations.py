@@ -25,6 +25,7 @@ class _Activation:
 
     shapes: Mapping[str, Shape] = {}
     blocks: Mapping[str, Shape] = {}
+    low_rank = True
 
     def initialise(self, rng: Any, initialiser: Initialiser, params: Views) -> None:
         """Nothing to start."""

@@ -22,6 +22,7 @@ class Dense:
     """
 
     zeros = frozenset({"b_bar"})
+    low_rank = True
 
     def __init__(self, D: int, M: int):
         if min(D, M) < 1:

@@ -14,9 +14,11 @@ class Layer(Protocol):
     blocks: how the layer wants them handed over, name -> shape, in the same order; a block may join pieces that lie
     side by side.
     D, M: features in and out, of a layer that changes the width; a layer without them takes and keeps any.
+    low_rank: of a layer with blocks, whether it meets them through the three operations of `products` alone, so that
+    factors may stand in for them (derivations/16_low_rank.md).
     zeros: the results that are zero by structure, such as {"b_bar"}; the gradient checks hold the rule to it.
 
-    Activations are (T, N, width): tasks, examples, features. A block is (*shape) when the tasks share it and
+    Activations are (T, N, width): tasks, examples, features; one task alone may come as (N, width). A block is (*shape) when the tasks share it and
     (T, *shape) when they do not; a gradient has the shape of what it is a gradient of, so for shared parameters it is
     the sum over tasks. `dparams` and `params_bar` are views the caller owns: each is written once, never added to.
     """
@@ -24,6 +26,7 @@ class Layer(Protocol):
     shapes: Mapping[str, Shape]
     blocks: Mapping[str, Shape]
     zeros: frozenset[str]
+    low_rank: bool
 
     def initialise(self, rng: Any, initialiser: Initialiser, params: Views) -> None:
         """Write starting values into the views `params`."""
