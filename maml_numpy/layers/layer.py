@@ -18,9 +18,9 @@ class Layer(Protocol):
     factors may stand in for them (derivations/16_low_rank.md).
     zeros: the results that are zero by structure, such as {"b_bar"}; the gradient checks hold the rule to it.
 
-    Activations are (T, N, width): tasks, examples, features; one task alone may come as (N, width). A block is (*shape) when the tasks share it and
-    (T, *shape) when they do not; a gradient has the shape of what it is a gradient of, so for shared parameters it is
-    the sum over tasks. `dparams` and `params_bar` are views the caller owns: each is written once, never added to.
+    Activations are (T, N, width): tasks, examples, features; one task alone may come as (N, width). A block is (*shape)
+    when the tasks share it and (T, *shape) when they do not; a gradient has the shape of what it is a gradient of, so
+    for shared parameters it is the sum over tasks. `dparams` and `params_bar` are views the caller owns: each is written once, never added to.
     """
 
     shapes: Mapping[str, Shape]
