@@ -20,7 +20,8 @@ class Layer(Protocol):
 
     Activations are (T, N, width): tasks, examples, features; one task alone may come as (N, width). A block is (*shape)
     when the tasks share it and (T, *shape) when they do not; a gradient has the shape of what it is a gradient of, so
-    for shared parameters it is the sum over tasks. `dparams` and `params_bar` are views the caller owns: each is written once, never added to.
+    for shared parameters it is the sum over tasks. `dparams` and `params_bar` are views the caller owns: each is
+    written once, never added to.
     """
 
     shapes: Mapping[str, Shape]
