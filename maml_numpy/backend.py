@@ -64,6 +64,13 @@ def to_host(value: Any) -> Any:
     return array_module(value).asnumpy(value)
 
 
+def free_bytes(library: Any) -> int | None:
+    """The memory that is free on the device of a library's arrays, or None where it does not say."""
+    if library.__name__ != "cupy":
+        return None
+    return int(library.cuda.Device().mem_info[0] + library.get_default_memory_pool().free_bytes())
+
+
 def _cupy() -> Any:
     try:
         import cupy  # type: ignore[import-not-found]

@@ -3,6 +3,7 @@
 
 import json
 import sys
+import tracemalloc
 from contextlib import closing
 from dataclasses import asdict, fields, replace
 from functools import partial
@@ -113,8 +114,26 @@ def work(job):
                         yield progress.iteration, float(progress.loss)
         except ArithmeticError as error:
             raise ArithmeticError(f"{job}, {error}") from error
+        except MemoryError as error:
+            raise MemoryError(f"{job}: {what_fits(job)}") from error
     if job.test:
         yield experiment.test(job.config, job.method, theta_of(job))
+
+
+def what_fits(job):
+    """Words for how much memory a task of this job's meta-batch takes, and how many of them would fit."""
+    recipe = experiments.find(job.experiment).recipe(job.config, job.method, job.seed)
+    batches = recipe.draw(np.random.default_rng(0))
+    T, sizes = len(batches[0][0]), []
+    for count in (1, 3):  # tasks; two of them more take what two tasks take
+        some = [type(batch)._make([np.resize(part, (count, *part.shape[1:])) for part in batch]) for batch in batches]
+        tracemalloc.start()
+        recipe.algorithm.meta_gradient(recipe.theta, *some)
+        sizes.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    each, free = max(1.0, (sizes[1] - sizes[0]) / 2), backend.free_bytes(backend.library(job.device))
+    fit = "" if free is None else f"; about {int(free / each):,} would fit"
+    return f"a meta-batch of {T:,} tasks takes about {T * each / 1e6:,.0f} MB{fit}"
 
 
 def theta_of(job):

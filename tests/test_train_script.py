@@ -1,6 +1,7 @@
 """The command line from end to end, on a small budget, and every mistake in one line."""
 
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -290,6 +291,18 @@ def test_killed_three_times_and_resumed_equals_undisturbed(tmp_path, undisturbed
 def test_killed_twenty_times_and_resumed_equals_undisturbed(tmp_path, undisturbed):
     moments = np.sort(np.random.default_rng(0).integers(0, 25, 20)).tolist()
     kill_and_resume(tmp_path, undisturbed, moments)
+
+
+def test_a_meta_batch_that_does_not_fit_says_what_would(tmp_path, capsys, monkeypatch):
+    def full(*arguments, **keywords):
+        raise MemoryError
+        yield
+    monkeypatch.setattr(train.runs, "train_in", full)
+    monkeypatch.setattr(train.backend, "free_bytes", lambda library: 10**6)
+    code, _, errors = run(capsys, "--method", "maml", "--T", 5000, "--processes", 1, "--out", tmp_path)
+    assert code == 1 and len(errors) == 1
+    words = re.search(r"seed 0: a meta-batch of 5,000 tasks takes about (\d+) MB; about (\d+) would fit", errors[0])
+    assert 100 < int(words[1]) < 1000 and 5 < int(words[2]) < 50
 
 
 def test_ctrl_c_saves_says_how_to_go_on_and_test_goes_on_by_itself(tmp_path, capsys, undisturbed):
