@@ -42,7 +42,7 @@ def run(job: Job, arguments: Sequence[Any], processes: int) -> Iterator[tuple[in
                 index, argument = waiting.pop()
                 ours, theirs = context.Pipe()
                 process = context.Process(target=_worker, args=(theirs, job, argument))
-                with _prepared():
+                with prepared():
                     process.start()
                 theirs.close()
                 running[ours] = index, process
@@ -80,7 +80,7 @@ def _worker(connection: Connection, job: Job, argument: Any) -> None:
 
 
 @contextmanager
-def _prepared() -> Iterator[None]:
+def prepared() -> Iterator[None]:
     """While this holds, processes that start inherit one BLAS thread, so that together they use the cores, and are
     deaf to Ctrl-C, which the process that started them hears and acts upon."""
     before = {name: os.environ.get(name) for name in THREADS}

@@ -1,14 +1,14 @@
 """A training in a folder: checkpoints now and then, metrics as they fall, and going on where it stopped.
 
 A run folder holds checkpoint.npz (the whole state), config.json (for people) and metrics.jsonl, one line per
-METRICS_EVERY iterations. Going on from the checkpoint gives, bit for bit, the run that would have been.
+`metrics_every` iterations. Going on from the checkpoint gives, bit for bit, the run that would have been.
 """
 
 import json
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from time import monotonic
-from typing import Any, Callable, Iterator, Mapping, NamedTuple
+from typing import Any, Callable, Generator, Iterator, Mapping, NamedTuple, Protocol, Sequence
 
 import numpy as np
 
@@ -19,17 +19,46 @@ from .batch import Batch, Inputs
 from .checkpoint import Checkpoint
 from .files import write_text
 from .optim import Optimizer
+from .parameters import Layout
 from .training import Progress, train
 
 CHECKPOINT, CONFIG, METRICS, LOCK = "checkpoint.npz", "config.json", "metrics.jsonl", ".lock"
-METRICS_EVERY = 100  # iterations; checkpoints fall on these too, so that metrics and state end together
+
+
+class Training(Protocol):
+    """What can be trained in a folder.
+
+    theta: the start, (P,). rng: what is drawn from, at the start. iterations: how many. metrics_every: iterations to a
+    line of metrics; checkpoints fall on these too, so that metrics and state end together. layout: of theta.
+    """
+
+    theta: Array
+    rng: np.random.Generator
+    iterations: int
+    metrics_every: int
+
+    @property
+    def layout(self) -> Layout:
+        """Of theta."""
+
+    def begin(self) -> Progress:
+        """Where training stands before its first iteration."""
+
+    def on(self, library: Any, processes: int = 1) -> "Training":
+        """The same on a device and with so many processes; raises ValueError where it cannot."""
+
+    def updates(self, start: Progress, rng: np.random.Generator) -> Generator[Progress, None, None]:
+        """Train from `start` to the end, yielding after each iteration."""
+
+    def line(self, updates: Sequence[Progress]) -> dict[str, float]:
+        """The numbers to keep of the iterations since the last line."""
 
 
 class Recipe(NamedTuple):
     """How to train.
 
     theta: the start, (P,). draw: generator -> support, query of one meta-batch. rng: that generator at the start.
-    iterations: how many outer updates. patience: of `training.train`.
+    iterations: how many outer updates. patience: of `training.train`. A `Training`.
     """
 
     algorithm: Algorithm
@@ -39,14 +68,34 @@ class Recipe(NamedTuple):
     rng: np.random.Generator
     iterations: int
     patience: int = 0
+    metrics_every: int = 100
 
-    def on(self, library: Any) -> "Recipe":
-        """The same with every array in `library`: the start, and what is drawn, which is drawn on the host."""
+    @property
+    def layout(self) -> Layout:
+        """The algorithm's."""
+        return self.algorithm.layout
+
+    def begin(self) -> Progress:
+        """No updates taken."""
+        return Progress(0, float("nan"), self.theta, self.optimizer.start(self.theta))
+
+    def updates(self, start: Progress, rng: np.random.Generator) -> Generator[Progress, None, None]:
+        """As `training.train` yields them."""
+        return train(self.algorithm, self.optimizer, start, lambda: self.draw(rng), self.iterations, self.patience)
+
+    def line(self, updates: Sequence[Progress]) -> dict[str, float]:
+        """The mean loss, and the meta-batches passed over."""
+        return {"loss": float(sum(update.loss for update in updates) / len(updates)),
+                "passed_over": sum(update.passed_over for update in updates)}
+
+    def on(self, library: Any, processes: int = 1) -> "Recipe":
+        """The same with every array in `library`: the start, and what is drawn, which is drawn on the host. It is the
+        work of one process."""
         return self._replace(theta=to_device(library, self.theta),
                              draw=lambda rng: tuple(to_device(library, batch) for batch in self.draw(rng)))
 
 
-def train_in(folder: Path, recipe: Recipe, config: Mapping[str, Any], save_every: float = 10.0) -> Iterator[Progress]:
+def train_in(folder: Path, recipe: Training, config: Mapping[str, Any], save_every: float = 10.0) -> Iterator[Progress]:
     """Train in `folder`, from its checkpoint where there is one, else from the start; yields after each update.
 
     config: plain JSON values, kept with the run; the caller sees to it that a checkpoint there is of the same one.
@@ -56,15 +105,15 @@ def train_in(folder: Path, recipe: Recipe, config: Mapping[str, Any], save_every
     another process trains in it, and what `train` raises.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    layout = recipe.algorithm.layout
+    layout = recipe.layout
     with _only_process(folder):
         path, rng, saved = folder / CHECKPOINT, recipe.rng, -1
-        start = Progress(0, float("nan"), recipe.theta, recipe.optimizer.start(recipe.theta))
+        start = recipe.begin()
         if path.exists():
             found = checkpoint.load(path)
-            start = Progress(found.iteration, float("nan"), found.theta_of(layout),
-                             found.state_like(type(start.state)._make(map(to_host, start.state))))
-            start = to_device(array_module(recipe.theta), start)
+            state = found.state_like(type(start.state)._make(map(to_host, start.state)))
+            start = Progress(found.iteration, float("nan"),
+                             *(to_device(array_module(recipe.theta), part) for part in (found.theta_of(layout), state)))
             rng, saved = found.generator(), found.iteration
 
         def state_after(progress: Progress) -> Checkpoint:
@@ -75,20 +124,16 @@ def train_in(folder: Path, recipe: Recipe, config: Mapping[str, Any], save_every
         write_text(folder / CONFIG, json.dumps(config, indent=1) + "\n")
         write_text(folder / METRICS, "".join(_lines_until(folder / METRICS, start.iteration)))
         latest = state_after(start) if start.iteration == recipe.iterations else None
-        losses, passed_over, last_save = [], 0, monotonic()
-        updates = train(recipe.algorithm, recipe.optimizer, start, lambda: recipe.draw(rng), recipe.iterations,
-                        recipe.patience)
-        with open(folder / METRICS, "a") as metrics:
+        unwritten, last_save = [], monotonic()
+        with open(folder / METRICS, "a") as metrics, closing(recipe.updates(start, rng)) as updates:
             try:
                 for progress in updates:
-                    losses.append(progress.loss)
-                    passed_over += progress.passed_over
-                    if progress.iteration % METRICS_EVERY == 0 or progress.iteration == recipe.iterations:
-                        line = {"iteration": progress.iteration, "loss": float(sum(losses) / len(losses)),
-                                "passed_over": passed_over}
+                    unwritten.append(progress._replace(theta=None, state=None))
+                    if progress.iteration % recipe.metrics_every == 0 or progress.iteration == recipe.iterations:
+                        line = {"iteration": progress.iteration, **recipe.line(unwritten)}
                         metrics.write(json.dumps(line) + "\n")
                         metrics.flush()
-                        losses, passed_over = [], 0
+                        unwritten = []
                         latest = state_after(progress)
                         if monotonic() - last_save >= save_every:
                             checkpoint.save(latest)

@@ -1,7 +1,8 @@
 """The outer loop: draw a meta-batch, take its gradient, update theta; stop at the first number that is not finite."""
 
 from math import isfinite
-from typing import Any, Callable, Iterator, NamedTuple
+from types import MappingProxyType
+from typing import Any, Callable, Generator, Mapping, NamedTuple, Sequence
 
 import numpy as np
 
@@ -24,7 +25,8 @@ class Progress(NamedTuple):
 
     iteration: updates taken. loss: J of the update's meta-batch before it was taken, a float, or an array without axes
     on its device, which waits for the device when it is read. theta: (P,) after it. state: the optimizer's.
-    passed_over: meta-batches passed over since the update before it.
+    passed_over: meta-batches passed over since the update before it. facts: other numbers worth keeping, by name.
+    notes: lines that a user should see.
     """
 
     iteration: int
@@ -32,10 +34,12 @@ class Progress(NamedTuple):
     theta: Array
     state: Any
     passed_over: int = 0
+    facts: Mapping[str, float] = MappingProxyType({})
+    notes: Sequence[str] = ()
 
 
 def train(algorithm: Algorithm, optimizer: Optimizer, start: Array | Progress, draw: Draw, iterations: int,
-          patience: int = 0) -> Iterator[Progress]:
+          patience: int = 0) -> Generator[Progress, None, None]:
     """Take outer updates until there were `iterations` >= 0 of them, yielding after each.
 
     start: theta (P,), left as it is, or the progress of an earlier training to go on from. patience: how many

@@ -18,9 +18,10 @@ TOLERANCES = {np.float64: 1e-10, np.float32: 1e-4}
 
 
 def classes(module, method):
-    """The classes of a module that have a method; protocols are none."""
+    """The classes of a module that have a method; protocols are none, nor what says that it stays on the host."""
     return sorted({cls for cls in vars(module).values() if inspect.isclass(cls) and hasattr(cls, method)
-                   and not getattr(cls, "_is_protocol", False)}, key=lambda cls: cls.__name__)
+                   and not getattr(cls, "_is_protocol", False) and not getattr(cls, "host_only", False)},
+                  key=lambda cls: cls.__name__)
 
 
 def layer_case(cls, lead, examples, dtype):
@@ -89,7 +90,9 @@ def cases(dtype):
 
 def recipes():
     """(experiment, method, recipe) of all there are."""
-    for name in experiments.NAMES:
+    for name, kind in experiments.NAMES.items():
+        if kind != "regression":
+            continue
         experiment = experiments.find(name)
         for method in experiment.METHODS:
             yield name, method, experiment.recipe(experiment.Config(), method, 0)

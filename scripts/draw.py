@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 from console import ROOT, Parser, fail, guarded
+from draw_policy import ppo_clip
 from matplotlib import rc_context
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
@@ -374,7 +375,8 @@ def maml():
     return figure
 
 
-FIGURES = {draw.__name__: draw for draw in (backward_is_a_function, dense, activations, losses, sweeps, inner, maml)}
+FIGURES = {draw.__name__: draw for draw in (backward_is_a_function, dense, activations, losses, sweeps, inner, maml,
+                                            ppo_clip)}
 
 
 def run(argv):

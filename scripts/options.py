@@ -12,9 +12,10 @@ ALL = "all"  # in the place of a method: every one
 
 
 def arguments(argv):
-    """Return (experiment module, the common arguments, the hyper-parameters named on the command line)."""
+    """Return (experiment module, the common arguments, the hyper-parameters named on the command line). Among the
+    arguments is `learned`: whether what was learned is to be used, so that it is trained where it is missing."""
     named_first = argv and not argv[0].startswith("-")
-    name, argv = (argv[0], argv[1:]) if named_first else (experiments.NAMES[0], argv)
+    name, argv = (argv[0], argv[1:]) if named_first else (next(iter(experiments.NAMES)), argv)
     experiment = experiments.find(name)
     parser = Parser(usage="%(prog)s [experiment] [options]",
                     description=f"{experiment.__doc__} Experiments: {', '.join(experiments.NAMES)}.")
@@ -38,6 +39,10 @@ def arguments(argv):
                         help="seconds between checkpoints; default 10")
     parser.add_argument("--out", type=Path, default=Path("runs"),
                         help="folder for runs, results and figures; default runs")
+    if experiments.NAMES[name] == "games":
+        parser.add_argument("--watch", type=Path, nargs="?", const=Path(""), metavar="GAME.gif",
+                            help="watch a game of the policy, in a file, or on the screen when none is named")
+        parser.add_argument("--decisions", type=int, default=2000, help="how much of it, at most; default 2000")
     numbers = parser.add_argument_group("hyper-parameters")
     for option in fields(experiment.Config):
         numbers.add_argument(f"--{option.name}", default=argparse.SUPPRESS, **flag(option))
@@ -47,7 +52,9 @@ def arguments(argv):
     for flagged, least in (("seed", 0), ("seeds", 1), ("processes", 1), ("steps", 0), ("save_every", 0)):
         if not args[flagged] >= least:
             raise ValueError(f"--{flagged} must be at least {least}, got {args[flagged]}")
-    return experiment, argparse.Namespace(experiment=name, **args), named
+    args.setdefault("watch", None)
+    learned = bool(args["test"] or args["adapt"] or args["watch"])
+    return experiment, argparse.Namespace(experiment=name, learned=learned, **args), named
 
 
 def flag(option):

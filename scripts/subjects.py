@@ -86,6 +86,8 @@ def subjects() -> Iterator[tuple[str, Callable[[], Iterator[Any]]]]:
             yield name, partial(daml_claims, name, *tapped(MODELS[model]()), K)
             name = f"meta_sgd, {model}, K = {K}"
             yield name, partial(meta_sgd_claims, name, MODELS[model](), K)
+    import subjects_policy  # which stands on this module
+    yield from subjects_policy.cases()
 
 
 def layer_claims(subject: str, layer: Any, D: int, own: bool) -> Iterator[Claim | DirectionClaim | Row]:

@@ -1,20 +1,25 @@
 """Notes and code in lockstep: labels, symbols, index forms, links."""
 
 import re
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import subjects
+import subjects_policy
 
 from maml_numpy import inner
 from maml_numpy.algorithms import MAML
 from maml_numpy.batch import Inputs
-from maml_numpy.layers import Dense, ReLU, Tanh, products
+from maml_numpy.layers import Dense, ReLU, SparseDense, Tanh, products
 from maml_numpy.learned import LearnedLoss
 from maml_numpy.losses import L1, MSE
 from maml_numpy.network import mlp
 from maml_numpy.optim import Adam
+from maml_numpy.parameters import Layout
+from maml_numpy.rl.policy import PPO, Reinforce, softmax
+from maml_numpy.rl.trust_region import conjugate_gradients, fisher_vector_product
 
 ROOT = Path(__file__).parents[1]
 NOTES = sorted((ROOT / "derivations").glob("*.md"))
@@ -95,7 +100,7 @@ FORMS = dict(index_forms())
 
 def test_every_rule_has_its_index_form():
     assert set(FORMS) == {"Dense", "ReLU", "Tanh", "MSE", "L1", "Network", "Supervised", "inner", "MAML", "Adam",
-                          "LearnedLoss", "LowRank"}
+                          "LearnedLoss", "LowRank", "SparseDense", "PolicyLoss", "TrustRegion"}
 
 
 def execute(name, **values):
@@ -250,6 +255,46 @@ def test_index_form_of_maml():
     form = execute("MAML", hessian=hessian, alpha=0.2, dquery=dquery)
     for name, second_order in (("theta_bar", True), ("theta_bar_first_order", False)):
         close(form[name], MAML(objective, 0.2, 3, second_order).meta_gradient(theta, support, query).theta_bar)
+
+
+def test_index_form_of_the_sparse_layer():
+    rows, layer = subjects_policy.sparse_rows(RNG, 6), SparseDense(subjects_policy.D, 4)
+    layout = Layout(layer.shapes)
+    theta, bar = RNG.standard_normal((2, layout.size))
+    params, bars, out = ({"Wb": vector.reshape(-1, 4)} for vector in (theta, bar, np.empty(layout.size)))
+    y, cache = layer.forward(params, rows)
+    dy = RNG.standard_normal(y.shape)
+    layer.backward(params, cache, dy, out)
+    dy_bar, _ = layer.double_backward(params, cache, dy, None, bars, {"Wb": np.empty_like(out["Wb"])})
+    named = {**layout.views(theta), **{f"d{name}_bar": view for name, view in layout.views(bar).items()}}
+    form = execute("SparseDense", x=rows.dense(subjects_policy.D), dy=dy, **named)
+    close(form["y"], y), close(form["dy_bar"], dy_bar)
+    close(np.concatenate([form["dW"], form["db"]]), out["Wb"])
+
+
+@pytest.mark.parametrize("loss", [Reinforce(0.3), PPO(0.2), PPO(0.2, 0.4)], ids=["REINFORCE", "PPO", "PPO, bonus"])
+def test_index_form_of_losses_of_decisions(loss):
+    y, dy_bar = RNG.standard_normal((2, 2, 5, 3))
+    target, dloss = subjects_policy.decisions(RNG, (2, 5), y, 3), RNG.standard_normal(2)
+    _, cache = loss.forward(y, target)
+    form = execute("PolicyLoss", y=y, action=target.action, slope=cache.slope, curve=cache.curve, bonus=loss.bonus,
+                   dloss=dloss, dy_bar=dy_bar)
+    close(form["dy"], loss.backward(cache, dloss)), close(form["y_bar"], loss.double_backward(cache, dloss, dy_bar))
+
+
+def test_index_form_of_the_trust_region():
+    net = mlp([4, 3, 3], Tanh)
+    x, theta = RNG.standard_normal((5, 4)), RNG.standard_normal(net.layout.size)
+    y, run = net.forward(theta, x)
+    policy = softmax(y)
+    v, dtheta = RNG.standard_normal((2, theta.size))
+    _, deltas = net.backward(run, y, None, wanted=False)
+    jacobian = np.stack([net.forward(theta + 1e-30j * e, x)[0].imag / 1e-30 for e in np.eye(theta.size)], axis=2)
+    form = execute("TrustRegion", p=policy.pi, jacobian=jacobian, v=v, dtheta=dtheta, damping=0.1)
+    times = partial(fisher_vector_product, net, run, deltas, policy)
+    close(form["Fv"], times(v))
+    found = conjugate_gradients(lambda w: times(w) + 0.1 * w, dtheta, 3 * theta.size, 1e-30)
+    assert np.allclose(found, form["s"], rtol=1e-8)
 
 
 def test_index_form_of_adam():

@@ -6,14 +6,16 @@ from typing import Any
 
 from ..checkpoint import Checkpoint, CheckpointError
 
-NAMES = ("sinusoid", "two_phase", "daml", "sinusoid_small", "reptile")
+NAMES = {"sinusoid": "regression", "two_phase": "regression", "daml": "regression", "sinusoid_small": "regression",
+         "reptile": "regression", "pong": "games", "cartpole": "games"}  # experiment -> what kind of thing is learned
 
 
 def find(name: str) -> ModuleType:
     """Return the experiment's module. Raises ValueError, listing the experiments, for an unknown name.
 
     A module offers Config (a dataclass whose fields become flags), METHODS, DEFAULT_METHODS, RANDOM (the name of the
-    untrained start), TITLES, start, algorithm, recipe, split, test, summary and figures.
+    untrained start), TITLES, start, recipe and test; one of regression also algorithm, split, summary and figures, one
+    of games settings and make.
     """
     if name not in NAMES:
         raise ValueError(f"unknown experiment {name!r}; choose from {', '.join(NAMES)}")

@@ -3,5 +3,6 @@
 from .activations import ReLU, Tanh
 from .dense import Dense
 from .layer import Layer
+from .sparse import SparseDense, SparseRows, joined
 
-__all__ = ["Dense", "Layer", "ReLU", "Tanh"]
+__all__ = ["Dense", "Layer", "ReLU", "SparseDense", "SparseRows", "Tanh", "joined"]

@@ -1,0 +1,156 @@
+"""The dense layer on rows that are almost all zeros, by lists of indices. Derived in derivations/17_sparse.md."""
+
+from typing import Any, Mapping, NamedTuple, Optional
+
+import numpy as np
+
+from ..backend import Array
+from ..initialisers import Initialiser
+from ..parameters import Shape, Views
+
+BLOCK = 256  # rows that meet their columns together: enough for one product, few enough to share columns
+
+
+class SparseRows(NamedTuple):
+    """N rows of which only the nonzeros are kept.
+
+    index: the column of every nonzero, (nonzeros,) integers, row after row; no column twice in a row. value: the
+    nonzeros, (nonzeros,). start: where each row begins, and where the last one ends, (N + 1,) integers.
+    """
+
+    index: Array
+    value: Array
+    start: Array
+
+    @property
+    def N(self) -> int:
+        """The number of rows; how wide they are only the layer knows."""
+        return len(self.start) - 1
+
+    def take(self, chosen: Array) -> "SparseRows":
+        """The rows with these numbers, in this order."""
+        counts = np.diff(self.start)[chosen]
+        start = np.concatenate([[0], counts.cumsum()])
+        at = np.repeat(self.start[chosen] - start[:-1], counts) + np.arange(start[-1])
+        return SparseRows(self.index[at], self.value[at], start)
+
+    def row_of(self) -> Array:
+        """The row that each nonzero lies in, (nonzeros,)."""
+        return np.repeat(np.arange(self.N), np.diff(self.start))
+
+    def dense(self, D: int) -> Array:
+        """The rows with their zeros, (N, D)."""
+        x = np.zeros((self.N, D), self.value.dtype)
+        x[self.row_of(), self.index] = self.value
+        return x
+
+
+def joined(parts: list[SparseRows]) -> SparseRows:
+    """The rows of all parts, one after another."""
+    counts = np.concatenate([np.diff(part.start) for part in parts])
+    return SparseRows(np.concatenate([part.index for part in parts]), np.concatenate([part.value for part in parts]),
+                      np.concatenate([[0], counts.cumsum()]))
+
+
+class Block(NamedTuple):
+    """Some rows, and the columns that are active in them.
+
+    rows: which, (B,). columns: which rows of [W; b] they meet, the last of them b, (A + 1,). x1: what they hold there,
+    and a column of ones, (B, A + 1).
+    """
+
+    rows: Any
+    columns: Array
+    x1: Array
+
+
+class SparseDense:
+    """A dense layer of D features in and M out that takes `SparseRows`, with W (D, M) and b (1, M) as `Dense` has them.
+
+    Rows without a task axis, shared parameters, and no way back to the rows: dx and x_bar are None, as nothing that is
+    an index has a derivative. Raises ValueError for a size below 1, for parameters of several tasks, and for a column
+    that is not in 0..D - 1.
+    """
+
+    zeros = frozenset({"W_bar", "b_bar"})
+    low_rank = False
+    host_only = True  # games are played there, and lists of indices are short work
+
+    def __init__(self, D: int, M: int):
+        if min(D, M) < 1:
+            raise ValueError(f"SparseDense needs D >= 1 and M >= 1, got D = {D}, M = {M}")
+        self.D, self.M = D, M
+        self.shapes: Mapping[str, Shape] = {"W": (D, M), "b": (1, M)}
+        self.blocks: Mapping[str, Shape] = {"Wb": (D + 1, M)}
+
+    def initialise(self, rng: Any, initialiser: Initialiser, params: Views) -> None:
+        """W from `initialiser`, b zero."""
+        params["Wb"][:-1] = initialiser(rng, (self.D, self.M))
+        params["Wb"][-1] = 0
+
+    def forward(self, params: Views, x: SparseRows) -> tuple[Array, list[Block]]:
+        """N rows -> y (N, M), and the blocks they were computed in."""
+        Wb = params["Wb"]
+        if Wb.ndim != 2:
+            raise ValueError(f"SparseDense takes shared parameters, [W; b] of two axes, got {Wb.shape}")
+        blocks = self.split(x)
+        if len(blocks) == 1:
+            return blocks[0].x1.dot(Wb[blocks[0].columns]), blocks
+        y = np.empty((x.N, self.M), np.result_type(Wb, x.value))
+        for rows, columns, x1 in blocks:
+            y[rows] = x1.dot(Wb[columns])  # (sparse.1)
+        return y, blocks
+
+    def backward(self, params: Views, cache: list[Block], dy: Array, dparams: Views, wanted: bool = True) -> None:
+        """dy (N, M); writes dW and db where dparams has a place for them."""
+        if dparams:
+            dparams["Wb"][...] = 0
+            for rows, columns, x1 in cache:
+                dparams["Wb"][columns] += x1.T.dot(dy[rows])  # (sparse.2)
+
+    def double_backward(self, params: Views, cache: list[Block], dy: Array, dx_bar: Optional[Array], dparams_bar: Views,
+                        params_bar: Views, wanted: bool = True) -> tuple[Array, None]:
+        """Nothing depends on dx, so dx_bar is None -> dy_bar (N, M); W_bar and b_bar are zero."""
+        params_bar["Wb"][...] = 0  # (sparse.4)
+        dy_bar = np.empty_like(dy, dtype=dparams_bar["Wb"].dtype)
+        for rows, columns, x1 in cache:
+            dy_bar[rows] = x1.dot(dparams_bar["Wb"][columns])  # (sparse.3)
+        return dy_bar, None
+
+    def split(self, x: SparseRows) -> list[Block]:
+        """The rows in blocks of BLOCK, each with its active columns; rows whose rarest columns are near go together."""
+        if x.N == 1:  # its columns are what its index says
+            return [self._block(slice(None), x, x.index, np.arange(len(x.index)))]
+        if len(x.index) and not 0 <= x.index.min() <= x.index.max() < self.D:
+            raise ValueError(f"columns must be in 0..{self.D - 1}, got {x.index.min()}..{x.index.max()}")
+        if x.N <= BLOCK:
+            return [self._block(slice(None), x, *_active(x.index, self.D))]
+        often = np.bincount(x.index, minlength=self.D)
+        rarest = np.full(x.N, often.max() * self.D)
+        some = np.diff(x.start) > 0
+        rarest[some] = np.minimum.reduceat(often[x.index] * self.D + x.index, x.start[:-1][some])
+        order = np.argsort(rarest % self.D, kind="stable")
+        blocks = []
+        for rows in np.split(order, range(BLOCK, x.N, BLOCK)):
+            part = x.take(rows)
+            blocks.append(self._block(rows, part, *_active(part.index, self.D)))
+        return blocks
+
+    def _block(self, rows: Any, x: SparseRows, columns: Array, place: Array) -> Block:
+        """The block of these rows. place: where each nonzero's column stands among the columns."""
+        x1 = np.zeros((x.N, len(columns) + 1), x.value.dtype)
+        if x.N == 1:
+            x1[0, :-1] = x.value
+        else:
+            x1[x.row_of(), place] = x.value
+        x1[:, -1] = 1
+        with_bias = np.empty(len(columns) + 1, np.intp)
+        with_bias[:-1], with_bias[-1] = columns, self.D
+        return Block(rows, with_bias, x1)
+
+
+def _active(index: Array, D: int) -> tuple[Array, Array]:
+    """The columns that occur, in order, and where each of `index` stands among them."""
+    there = np.zeros(D, bool)
+    there[index] = True
+    return there.nonzero()[0], there.cumsum()[index] - 1

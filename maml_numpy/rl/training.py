@@ -1,0 +1,147 @@
+"""The loop of policy gradients: play episodes with the policy as it is, see how they went, improve it."""
+
+from dataclasses import dataclass, replace
+from time import perf_counter
+from typing import Any, Generator, NamedTuple, Protocol, Sequence
+
+import numpy as np
+
+from ..backend import Array, keep_freed_memory
+from ..network import Network
+from ..optim import Optimizer
+from ..parameters import Layout
+from ..training import NonFinite, Progress
+from .policy import DecisionLoss, Decisions, Policy, entropy, moved
+from .returns import advantages, normalised
+from .rollout import take, together
+from .workers import Make, Workers
+
+
+class Collected(NamedTuple):
+    """The decisions of some episodes. x: what was seen. decisions: what was done, and what became of it."""
+
+    x: Any
+    decisions: Decisions
+
+    def take(self, chosen: Array) -> "Collected":
+        """Some of them, by number."""
+        return Collected(take(self.x, chosen), Decisions(*(column[chosen] for column in self.decisions)))
+
+
+class Update(Protocol):
+    """How a policy is improved with what was collected."""
+
+    def start(self, theta: Array) -> Any:
+        """The state before the first update: a named tuple of arrays and numbers."""
+
+    def improve(self, network: Network, theta: Array, state: Any, collected: Collected, rng: np.random.Generator
+                ) -> tuple[Array, Any, dict[str, float]]:
+        """Return the new theta (P,), the new state, and numbers worth knowing."""
+
+
+@dataclass(frozen=True)
+class Minibatches:
+    """`updates` steps of an optimizer, each on `size` decisions drawn at random from those collected.
+
+    A smaller collection is used whole, and the count of decisions used is among the numbers returned.
+    """
+
+    loss: DecisionLoss
+    optimizer: Optimizer
+    updates: int
+    size: int
+
+    def start(self, theta: Array) -> Any:
+        """The optimizer's."""
+        return self.optimizer.start(theta)
+
+    def improve(self, network: Network, theta: Array, state: Any, collected: Collected, rng: np.random.Generator
+                ) -> tuple[Array, Any, dict[str, float]]:
+        """As `Update` says; the numbers are those of the last minibatch, after its step."""
+        total = len(collected.decisions.action)
+        size, one = min(self.size, total), np.ones((), theta.dtype)
+        theta_bar = np.empty_like(theta)
+        for _ in range(self.updates):
+            part = collected.take(rng.choice(total, size, replace=False))
+            y, run = network.forward(theta, part.x)
+            _, cache = self.loss.forward(y, part.decisions)
+            network.backward(run, self.loss.backward(cache, one), theta_bar, wanted=False)
+            if not np.isfinite(theta_bar).all():
+                raise NonFinite("the policy's gradient is not finite; a smaller beta may help")
+            theta, state = self.optimizer.step(theta, theta_bar, state)
+        loss, cache = self.loss.forward(network.forward(theta, part.x)[0], part.decisions)
+        return theta, state, {"samples": size, "loss": float(loss), **judged(self.loss.policy(cache), part.decisions)}
+
+
+def judged(policy: Policy, decisions: Decisions) -> dict[str, float]:
+    """The mean entropy of a policy on some decisions, and how far it moved from the one that took them."""
+    return {"entropy": float(entropy(policy).mean()), "kl": float(moved(policy, decisions).mean())}
+
+
+@dataclass(frozen=True)
+class Practice:
+    """How a policy is trained.
+
+    make: makes the environment and the network, in other processes too. network: the same. theta: the start, (P,).
+    update: how it is improved. seed: of the episodes, which are numbered from 0. rng: for the updates. iterations: how
+    many. episodes: played in each. gamma: discount, lam: of `returns.advantages`, 1 without a critic. workers: how many
+    processes play.
+    """
+
+    make: Make
+    network: Network
+    theta: Array
+    update: Update
+    seed: int
+    rng: np.random.Generator
+    iterations: int
+    episodes: int
+    gamma: float
+    lam: float
+    workers: int = 1
+
+    metrics_every = 1
+
+    @property
+    def layout(self) -> Layout:
+        """Of theta."""
+        return self.network.layout
+
+    def begin(self) -> Progress:
+        """Where training stands before its first iteration."""
+        return Progress(0, float("nan"), self.theta, self.update.start(self.theta))
+
+    def on(self, library: Any, processes: int = 1) -> "Practice":
+        """The same, played by so many processes. Raises ValueError for a device other than the CPU."""
+        if library is not np:
+            raise ValueError("policies are trained on the CPU: games run there, a decision at a time")
+        return replace(self, workers=processes)
+
+    def updates(self, start: Progress, rng: np.random.Generator) -> Generator[Progress, None, None]:
+        """Iterate until there were `iterations`, yielding after each; what to know of it is in `Progress.facts`."""
+        keep_freed_memory()
+        theta, state = start.theta, start.state
+        with Workers(self.make, self.workers, self.seed) as workers:
+            for iteration in range(start.iteration, self.iterations):
+                began = perf_counter()
+                numbers = range(iteration * self.episodes, (iteration + 1) * self.episodes)
+                episodes, mishaps = workers.play(theta, numbers)
+                played = perf_counter()
+                game = together(episodes)
+                found = advantages(game.reward, game.value, game.end, game.beyond, self.gamma, self.lam)
+                decisions = Decisions(game.action, normalised(found).astype(theta.dtype), game.log_prob,
+                                      (found + game.value).astype(theta.dtype))  # (returns.3)
+                theta, state, facts = self.update.improve(self.network, theta, state, Collected(game.x, decisions), rng)
+                scores = [float(episode.reward.sum()) for episode in episodes]
+                facts = {"mean_return": float(np.mean(scores)), "least": min(scores), "greatest": max(scores),
+                         "decisions": len(found), "rollout_seconds": round(played - began, 3),
+                         "seconds": round(perf_counter() - began, 3), **facts}
+                asked = getattr(self.update, "size", 0)
+                if asked > len(found):
+                    mishaps.append(f"iteration {iteration + 1} has {len(found):,} decisions where {asked:,} were asked "
+                                   "for: every update takes them all")
+                yield Progress(iteration + 1, facts.get("loss", 0.0), theta, state, 0, facts, mishaps)
+
+    def line(self, updates: Sequence[Progress]) -> dict[str, float]:
+        """What to know of the last of them."""
+        return dict(updates[-1].facts)

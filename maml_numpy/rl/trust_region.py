@@ -1,0 +1,107 @@
+"""TRPO: the natural gradient by conjugate gradients, and a step that keeps its distance.
+
+Schulman et al. 2015, arXiv:1502.05477. Derived in derivations/20_trust_region.md.
+"""
+
+from dataclasses import dataclass
+from math import sqrt
+from typing import Any, Callable, NamedTuple, Sequence
+
+import numpy as np
+
+from ..backend import Array, keep_floats
+from ..network import Network, Pass
+from .policy import Policy, Reinforce, entropy, fisher_times, kl, softmax
+
+
+def fisher_vector_product(network: Network, run: Pass, deltas: Sequence[Array], policy: Policy, v: Array) -> Array:
+    """F v, (P,): F is the mean over decisions of the Fisher matrix in the network's parameters, which is never formed.
+
+    run: the forward pass whose outputs gave the policy, (N, A). deltas: of any backward through it; what they decide is
+    not used. v: (P,).
+    """
+    product = np.empty_like(v)
+    y_dot, _, _ = network.up(run, deltas, v, product, wanted=False)  # (trust_region.1)
+    y_bar = fisher_times(policy, y_dot) / len(y_dot)  # (trust_region.2)
+    network.backward(run, y_bar, product, wanted=False)  # (trust_region.3)
+    return product
+
+
+def conjugate_gradients(times: Callable[[Array], Array], b: Array, iterations: int, tolerance: float = 1e-10) -> Array:
+    """An s with A s near b, (P,), for a symmetric positive definite A known by its products alone.
+
+    times: v -> A v. Ends early once the squared residual is below `tolerance` of b's.
+    """
+    s, r = np.zeros_like(b), b
+    p, rr = r, float(r @ r)
+    enough = tolerance * rr
+    for _ in range(iterations):
+        if rr <= enough:
+            break
+        Ap = times(p)
+        step = rr / float(p @ Ap)  # (trust_region.4)
+        s, r = s + step * p, r - step * Ap  # (trust_region.5)
+        rr, before = float(r @ r), rr
+        p = r + rr / before * p  # (trust_region.6)
+    return s
+
+
+class Moved(NamedTuple):
+    """t: updates so far."""
+
+    t: int
+
+
+@dataclass(frozen=True)
+class TrustRegion:
+    """One step a round along the natural gradient, as long as the mean divergence from the old policy allows.
+
+    delta: that divergence, in nats, above 0. damping: times the identity, added to the Fisher matrix. iterations: of
+    the conjugate gradients. halvings: of the step, until the surrogate falls and the divergence is kept. Needs a
+    network without a critic. Raises ValueError for a delta or a damping that is not positive.
+    """
+
+    delta: float
+    damping: float = 1e-3
+    iterations: int = 10
+    halvings: int = 10
+
+    def __post_init__(self) -> None:
+        keep_floats(self, "delta", "damping")
+        for name in ("delta", "damping"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+
+    def start(self, theta: Array) -> Moved:
+        """No updates."""
+        return Moved(0)
+
+    def improve(self, network: Network, theta: Array, state: Moved, collected: Any, rng: np.random.Generator
+                ) -> tuple[Array, Moved, dict[str, float]]:
+        """As `training.Update` says, with all that was collected."""
+        x, decisions = collected
+        one, loss = np.ones((), theta.dtype), Reinforce()
+        y, run = network.forward(theta, x)
+        _, cache = loss.forward(y, decisions)
+        old, dtheta = cache.policy, np.empty_like(theta)
+        _, deltas = network.backward(run, loss.backward(cache, one), dtheta, wanted=False)
+
+        def times(v: Array) -> Array:
+            return fisher_vector_product(network, run, deltas, old, v) + self.damping * v  # (trust_region.7)
+
+        s = conjugate_gradients(times, dtheta, self.iterations)
+        curvature = float(s @ times(s))
+        facts = {"loss": 0.0, "kl": 0.0, "entropy": float(entropy(old).mean()), "halvings": float(self.halvings)}
+        if curvature > 0:
+            step = sqrt(2 * self.delta / curvature)  # (trust_region.8)
+            for halvings in range(self.halvings):
+                tried = theta - step * 0.5 ** halvings * s  # (trust_region.9)
+                new = softmax(network.forward(tried, x)[0])
+                log_ratio = (cache.chosen * (new.log_pi - old.log_pi)).sum(axis=-1)
+                gain = float((np.expm1(log_ratio) * decisions.advantage).mean())  # (trust_region.10)
+                distance = float(kl(old, new).mean())
+                if gain > 0 and distance <= self.delta:
+                    facts |= {"loss": -gain, "kl": distance, "halvings": float(halvings)}
+                    theta = tried
+                    break
+        return theta, Moved(state.t + 1), facts

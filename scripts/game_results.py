@@ -1,0 +1,144 @@
+"""What train.py shows of experiments that play games: progress, tests, pictures, a game to watch."""
+
+import json
+from collections import deque
+from dataclasses import asdict
+from statistics import mean, median, stdev
+
+import numpy as np
+from jobs import theta_of
+
+from maml_numpy import experiments, files, plots, runs
+from maml_numpy.rl import pictures
+from maml_numpy.rl.policy import softmax
+from maml_numpy.rl.rollout import draw
+
+RECENT = 100  # episodes whose mean return is shown
+COLUMNS = ("return", "for", "against", "decisions")
+
+
+def numbers_of(job):
+    """The configuration that the job's method goes by."""
+    return experiments.find(job.experiment).settings(job.config, job.method)
+
+
+def words(job):
+    """How a progress is shown while the job trains; a resumed one remembers its past."""
+    numbers = numbers_of(job)
+    past = runs.read_metrics(job.folder).get("mean_return", [])[:job.done]
+    recent = deque(past, maxlen=max(1, RECENT // numbers.episodes))
+
+    def shown(progress):
+        recent.append(progress.facts["mean_return"])
+        speed = progress.facts["decisions"] * numbers.skip / progress.facts["seconds"]
+        return (f"{progress.iteration * numbers.episodes:,} episodes, {speed:,.0f} frames/s, return "
+                f"{mean(recent):+.1f} over the last {len(recent) * numbers.episodes}")
+    return shown
+
+
+def test(job):
+    """How a finished job plays: {title: scores}."""
+    experiment = experiments.find(job.experiment)
+    return {experiment.TITLES[job.method]: experiment.test(job.config, job.method, theta_of(job), job.processes)}
+
+
+def what_fits(job):
+    """Words for what takes memory."""
+    return "an update takes memory for all the decisions it draws; choose a smaller --size"
+
+
+def table(by_title):
+    """Rows of the test: the title, then the mean of every column, of one seed with its interval, of several their
+    median and range. Where no reward is below 0 there is nobody to win against."""
+    rows = [("policy", "return", "decisions", "won", "points for", "against")]
+    for title, by_seed in by_title.items():
+        columns = {name: [mean(scores[name]) for scores in by_seed.values()] for name in COLUMNS}
+        won = [mean(score > 0 for score in scores["return"]) for scores in by_seed.values()]
+        cells = {name: spread(values, "+.2f" if name == "return" else ".1f") for name, values in columns.items()}
+        if len(by_seed) == 1:
+            scores = next(iter(by_seed.values()))["return"]
+            cells["return"] += f" ± {1.96 * stdev(scores) / len(scores) ** 0.5:.2f}" if len(scores) > 1 else ""
+        rows.append((title, cells["return"], cells["decisions"], spread(won, ".0%"), cells["for"], cells["against"]))
+    scored = any(any(scores["against"]) for by_seed in by_title.values() for scores in by_seed.values())
+    return rows if scored else [row[:3] for row in rows]
+
+
+def spread(values, form):
+    """A number, or the median and the range of several."""
+    if len(values) == 1:
+        return format(values[0], form)
+    return f"{median(values):{form}} ({min(values):{form}} to {max(values):{form}})"
+
+
+def write_test(experiment, args, jobs, results, seconds):
+    """Print the results of all jobs, and write them, with the figures, beside the runs."""
+    home, config, by_title, curves, skip = args.out / args.experiment, jobs[0].config, {}, {}, {}
+    for job, found in zip(jobs, results):
+        for title, scores in found.items():
+            by_title.setdefault(title, {})[str(job.seed)] = scores
+        metrics = runs.read_metrics(job.folder) if job.folder else {}
+        if metrics:
+            curves.setdefault(experiment.TITLES[job.method], []).append(metrics)
+            skip[experiment.TITLES[job.method]] = numbers_of(job).skip
+    rows = table(by_title)
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    print(f"{config.test_episodes} episodes each, actions drawn from the policy; mean ± 95% interval over episodes, or "
+          "median and range over seeds")
+    for row in rows:
+        print(f"{row[0]:<{widths[0]}}" + "".join(f"  {cell:>{width}}" for cell, width in zip(row[1:], widths[1:])))
+    markdown = [f"| {' | '.join(row)} |" for row in rows]
+    markdown.insert(1, "|---" * len(rows[0]) + "|")
+    figures = {}
+    if curves:
+        figures["training"] = pictures.learning_curves(curves, skip, args.experiment)
+    if hasattr(experiment, "figures"):
+        figures |= experiment.figures(config, {job.method: theta_of(job) for job in jobs if job.seed == args.seed})
+    files.write_text(home / "test.json", json.dumps({
+        "experiment": args.experiment, "config": asdict(config), "seconds": round(seconds, 1), "methods": by_title}))
+    files.write_text(home / "test.md", "\n".join(markdown) + "\n")
+    for name, figure in figures.items():
+        plots.save(figure, home / f"{name}.png")
+    print(f"saved test.json, test.md{''.join(f', {name}.png' for name in figures)} in {home}")
+
+
+def adapt_to(x, y, args, job):
+    """Raise ValueError: there is nothing to adapt."""
+    raise ValueError(f"{args.experiment} plays games; --adapt takes x, y points")
+
+
+def game(job, limit):
+    """Play one episode; yields what is on the screen and the probability of the first action, before each decision."""
+    experiment = experiments.find(job.experiment)
+    environment, network = experiment.make(job.config, job.method)
+    theta, rng = network.by_layer(theta_of(job)), np.random.default_rng(job.seed)
+    x, over = environment.reset(job.seed), False
+    for _ in range(limit):
+        logits = network.forward(theta, x)[0][0, :environment.A]
+        yield environment.screen(), float(softmax(logits).pi[0])
+        outcome = environment.step(draw(logits.tolist(), rng.random())[0])
+        x, over = outcome.x, outcome.over
+        if over:
+            return
+
+
+def watch(args, job):
+    """Write a game as GIF, or show it in a window where no file was named."""
+    from tqdm import tqdm
+    experiment = experiments.find(job.experiment)
+    frames = tqdm(game(job, args.decisions), desc="playing", unit="decision", mininterval=0.3)
+    if args.watch.name:
+        pictures.save_animation(args.watch, frames, experiment.WATCHED)
+        print(f"saved {args.watch}")
+        return
+    from matplotlib import pyplot
+    if pyplot.get_backend().lower() == "agg":
+        raise ValueError("there is no screen to watch on; name a file, as in --watch game.gif")
+    show = None
+    for screen, probability in frames:
+        if show is None:
+            figure = pyplot.figure()
+            show = pictures.game_view(figure, screen, experiment.WATCHED)
+        if not pyplot.fignum_exists(figure.number):
+            return
+        show(screen, probability)
+        pyplot.pause(1 / 30)

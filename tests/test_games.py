@@ -1,0 +1,359 @@
+"""Playing: environments, episodes, workers, and training policies on them."""
+
+import os
+import signal
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import pytest
+
+from maml_numpy import experiments, runs
+from maml_numpy.experiments import cartpole, games, pong
+from maml_numpy.initialisers import uniform_fan_in
+from maml_numpy.layers import Dense, ReLU
+from maml_numpy.network import Network
+from maml_numpy.optim import SGD
+from maml_numpy.rl import returns, rollout
+from maml_numpy.rl.environments import Control, Outcome, Pong
+from maml_numpy.rl.policy import PPO, Decisions, Reinforce, kl, softmax
+from maml_numpy.rl.training import Collected, Minibatches
+from maml_numpy.rl.trust_region import TrustRegion
+from maml_numpy.rl.workers import Workers
+
+RNG = np.random.default_rng(0)
+SMALL = cartpole.Config(iterations=3, episodes=4, H=8, updates=2, size=50)
+
+
+class Walk:
+    """A line to walk on: action 1 goes up and earns 1, action 0 goes down; seven steps. May be told to misbehave."""
+
+    D, A, skip = 1, 2, 1
+
+    def __init__(self, at_step=7, fault=None, flag=None):
+        self.at_step, self.fault, self.flag = at_step, fault, flag
+
+    def reset(self, seed):
+        self.place, self.steps = np.float32(seed % 3), 0
+        return self.seen()
+
+    def seen(self):
+        return np.array([[self.place]], np.float32)
+
+    def step(self, action):
+        self.steps += 1
+        self.place += 2 * action - 1
+        if self.steps == self.at_step and (self.flag is None or not os.path.exists(self.flag)):
+            if self.fault == "die":
+                if self.flag:
+                    open(self.flag, "w").close()
+                os.kill(os.getpid(), signal.SIGKILL)
+            if self.fault == "nan":
+                return Outcome(self.seen(), float("nan"), False, False, False)
+        return Outcome(self.seen(), float(action), False, self.steps == 7, self.steps == 7)
+
+
+def network():
+    return Network(1, [Dense(1, 4), ReLU(), Dense(4, 2)])
+
+
+def make(*walk):
+    return Walk(*walk), network()
+
+
+def theta():
+    return network().initialise(np.random.default_rng(1), uniform_fan_in)
+
+
+def same(first, second):
+    return all(np.array_equal(a, b) for one, other in zip(first, second) for a, b in zip(one, other))
+
+
+def test_an_action_is_drawn_by_its_share():
+    logits = np.log([0.2, 0.5, 0.3]).tolist()
+    assert [rollout.draw(logits, u)[0] for u in (0.0, 0.19, 0.21, 0.69, 0.71, 0.999)] == [0, 0, 1, 1, 2, 2]
+    assert np.allclose([rollout.draw(logits, u)[1] for u in (0.1, 0.5, 0.9)], np.log([0.2, 0.5, 0.3]))
+    assert rollout.draw([1000.0, 0.0], 0.5) == (0, 0.0)
+
+
+def test_returns_end_where_the_environment_says():
+    reward, end = np.array([0.0, 0.0, 1.0, 0.0, -1.0]), np.array([False, False, True, False, True])
+    zeros = np.zeros(5)
+    assert np.allclose(returns.advantages(reward, zeros, end, zeros, 0.9, 1.0), [0.81, 0.9, 1, -0.9, -1])
+
+
+def test_advantages_between_one_error_and_all_of_the_return():
+    reward, value, end = *RNG.standard_normal((2, 6)), np.arange(6) == 5
+    beyond = np.where(end, 2.0, 0.0)
+    later = np.append(value[1:], 2.0)
+    errors = reward + 0.9 * later - value
+    assert np.allclose(returns.advantages(reward, value, end, beyond, 0.9, 0.0), errors)
+    far = [sum(0.9 ** (j - k) * reward[j] for j in range(k, 6)) + 0.9 ** (6 - k) * 2.0 for k in range(6)]
+    assert np.allclose(returns.advantages(reward, value, end, beyond, 0.9, 1.0), far - value)
+    some = [sum((0.9 * 0.8) ** (j - k) * errors[j] for j in range(k, 6)) for k in range(6)]
+    assert np.allclose(returns.advantages(reward, value, end, beyond, 0.9, 0.8), some)
+
+
+def test_normalised_values():
+    values = returns.normalised(RNG.uniform(3, 9, 50))
+    assert np.allclose([values.mean(), values.std()], [0, 1])
+    assert not returns.normalised(np.full(4, 7.0)).any()
+
+
+def test_a_step_at_the_edge_of_the_clip_has_one_side_free_and_one_flat():
+    loss = PPO(0.2)
+    for advantage, edge in ((1.5, 1.2), (-1.5, 0.8)):
+        decision = Decisions(np.array([0]), np.array([advantage]), np.log([0.5]), np.zeros(1))
+        slopes = [loss.surrogate(np.log([0.5 * ratio]), decision)[1][0] for ratio in (edge - 1e-6, edge, edge + 1e-6)]
+        free, flat = (slopes[0], slopes[2]) if advantage > 0 else (slopes[2], slopes[0])
+        assert np.isclose(free, -edge * advantage, rtol=1e-5) and flat == slopes[1] == 0
+        values = [loss.surrogate(np.log([0.5 * ratio]), decision)[0][0] for ratio in (edge - 1e-9, edge + 1e-9)]
+        assert np.isclose(*values, rtol=1e-8)
+
+
+def test_where_policies_agree_ppo_is_reinforce():
+    y, dloss = RNG.standard_normal((2, 5, 3)), np.ones(2)
+    action = RNG.integers(3, size=(2, 5))
+    taken = np.take_along_axis(softmax(y).log_pi, action[..., None], axis=-1)[..., 0]
+    decisions = Decisions(action, RNG.standard_normal((2, 5)), taken, np.zeros((2, 5)))
+    first, second = (loss.backward(loss.forward(y, decisions)[1], dloss) for loss in (Reinforce(), PPO(0.1)))
+    assert np.allclose(first, second, rtol=1e-12)
+
+
+def test_pong_is_seen_as_the_post_sees_it():
+    env, rng = Pong(skip=1), np.random.default_rng(0)
+    before, x, lit, over = np.zeros(6000), env.reset(0), 0, False
+    while not over and lit < 800:
+        court = env.screen()[35:185][::2, ::2, 0].ravel()
+        court = ((court != 144) & (court != 109) & (court != 0)).astype(float)
+        assert np.array_equal(x.dense(6000)[0], court - before)
+        before, lit = court, lit + 1
+        outcome = env.step(int(rng.integers(2)))
+        assert outcome.end == (outcome.reward != 0) and outcome.over is False
+        x = outcome.x
+
+
+def test_a_game_of_pong_is_decided_by_its_actions():
+    def hits(env, seed):
+        x, rng, found = env.reset(seed), np.random.default_rng(5), []
+        for _ in range(400):
+            found.append(x.index.tolist())
+            x = env.step(int(rng.integers(2))).x
+        return found
+    env = Pong(skip=4)
+    assert hits(env, 0) == hits(env, 0) == hits(env, 9) == hits(Pong(skip=4), 3)
+
+
+def test_a_game_with_chance_in_it_is_decided_by_its_seed_too():
+    env = Pong("ALE/Pong-v5", 4)
+
+    def seen(seed):
+        x, found = env.reset(seed), []
+        for k in range(120):
+            found.append(x.index.tolist())
+            x = env.step(k // 7 % 2).x
+        return found
+    first = seen(1)
+    assert first == seen(1) and first != seen(2)
+
+
+def test_cartpole_is_cut_after_500_steps_or_ends():
+    env = Control()
+    x, outcome = env.reset(3), None
+    assert x.shape == (1, 4) and x.dtype == np.float32
+    while outcome is None or not outcome.over:
+        outcome = env.step(1)
+    assert outcome.end and not outcome.cut
+    x, steps = env.reset(3), 0
+    while True:
+        steps += 1
+        outcome = env.step(int(x[0, 2] + 0.5 * x[0, 3] + 0.05 * x[0, 1] + 0.02 * x[0, 0] > 0))
+        x = outcome.x
+        if outcome.over:
+            break
+    assert steps == 500 and outcome.cut and outcome.end
+
+
+@pytest.mark.parametrize("environment, id, said", [
+    (Pong, "Pang-v4", "no environment Pang-v4"), (Pong, "CartPole-v1", "no environment CartPole-v1 of the kind"),
+    (Pong, "ALE/Freeway-v5", "has the actions"), (Control, "MountainCarContinuous-v0", "a finite choice"),
+    (Control, "FrozenLake-v1", "what is wanted is a vector"), (Control, "Nothing-v0", "no environment Nothing-v0")])
+def test_environments_of_the_wrong_kind(environment, id, said):
+    with pytest.raises(ValueError, match=said) as error:
+        environment(id)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("module, name", [("gymnasium", "gymnasium"), ("ale_py", "ale-py")])
+def test_missing_libraries_are_named(monkeypatch, module, name):
+    import sys
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(ValueError, match=f"python -m pip install '{name}"):
+        Pong()
+
+
+def test_an_old_gymnasium_is_named(monkeypatch):
+    import gymnasium
+    monkeypatch.delattr(gymnasium, "register_envs")
+    with pytest.raises(ValueError, match="too old: python -m pip install 'gymnasium"):
+        Control()
+
+
+def test_an_episode_keeps_what_happened():
+    episode = rollout.play(Walk(), network(), theta(), np.random.default_rng(0), 2)
+    assert episode.x[0, 0] == 2 and len(episode.action) == 7
+    assert np.array_equal(episode.x[1:, 0], 2 + np.cumsum(2 * episode.action - 1)[:-1])
+    assert np.array_equal(episode.reward, episode.action) and episode.end.tolist() == [False] * 6 + [True]
+    log_pi = softmax(network().forward(theta(), episode.x)[0]).log_pi
+    assert np.allclose(episode.log_prob, log_pi[np.arange(7), episode.action], atol=1e-6)
+    assert not episode.value.any() and not episode.beyond.any()
+
+
+def test_a_critic_is_asked_what_lies_beyond_a_cut():
+    net = Network(1, [Dense(1, 4), ReLU(), Dense(4, 3)])
+    params = net.initialise(np.random.default_rng(1), uniform_fan_in)
+    episode = rollout.play(Walk(), net, params, np.random.default_rng(0), 2)
+    last = episode.x[-1:] + 2 * episode.action[-1] - 1
+    assert np.allclose(episode.value, net.forward(params, episode.x)[0][:, 2], atol=1e-6)
+    assert np.allclose(episode.beyond, [0] * 6 + [net.forward(params, last.astype(np.float32))[0][0, 2]], atol=1e-6)
+
+
+def test_episodes_do_not_depend_on_the_number_of_workers():
+    found = []
+    for count in (1, 3):
+        with Workers(make, count, 5) as workers:
+            found.append(workers.play(theta(), range(4))[0] + workers.play(theta() + 1, [9, 4])[0])
+    assert same(*found) and len(found[0]) == 6
+    assert len({tuple(episode.action) for episode in found[0]}) > 3
+    alone = rollout.play(Walk(), network(), theta(), np.random.default_rng([5, 2, 3]), 5_000_003)
+    assert same([alone], found[0][3:4])
+
+
+def test_a_worker_that_dies_is_replaced_and_its_episode_played_again(tmp_path):
+    with Workers(make, 2, 0) as workers:
+        wanted, _ = workers.play(theta(), range(5))
+    with Workers(partial(make, 3, "die", str(tmp_path / "died")), 2, 0) as workers:
+        found, mishaps = workers.play(theta(), range(5))
+    assert same(found, wanted)
+    assert 1 <= len(mishaps) <= 2 and "died (exit code -9); a new one plays episode" in mishaps[0]
+
+
+def test_workers_that_all_die_end_it():
+    with Workers(partial(make, 3, "die"), 2, 0) as workers, pytest.raises(ChildProcessError, match="5 workers died"):
+        workers.play(theta(), range(5))
+    assert not any(process.is_alive() for process in workers.processes)
+
+
+def test_a_reward_that_is_no_number_is_named():
+    with Workers(partial(make, 3, "nan"), 2, 0) as workers:
+        with pytest.raises(ArithmeticError, match=r"episode \d, decision 3: the reward is nan"):
+            workers.play(theta(), range(2))
+
+
+def test_a_policy_that_is_no_number_is_named():
+    with pytest.raises(ArithmeticError, match="decision 1: the policy's outputs are"):
+        rollout.play(Walk(), network(), np.full_like(theta(), np.nan), RNG, 0)
+
+
+def test_an_environment_that_cannot_be_made_is_reported():
+    with Workers(partial(pong.make, pong.Config(env="Pang-v4"), "ppo"), 1, 0) as workers:
+        with pytest.raises(ValueError, match="no environment Pang-v4"):
+            workers.play(theta(), range(2))
+
+
+def trained(folder, recipe, upto=None):
+    updates = runs.train_in(folder, recipe, {})
+    for progress in updates:
+        if progress.iteration == upto:
+            updates.close()
+            break
+    return progress
+
+
+@pytest.mark.parametrize("method", cartpole.METHODS)
+def test_training_is_repeatable_and_goes_on_bit_for_bit(tmp_path, method):
+    recipe = cartpole.recipe(SMALL, method, 1)
+    whole = trained(tmp_path / "a", recipe.on(np, 2))
+    other = trained(tmp_path / "b", cartpole.recipe(SMALL, method, 1))
+    assert np.array_equal(whole.theta, other.theta) and not np.array_equal(whole.theta, recipe.theta)
+    trained(tmp_path / "c", cartpole.recipe(SMALL, method, 1), 1)
+    assert np.array_equal(trained(tmp_path / "c", cartpole.recipe(SMALL, method, 1)).theta, whole.theta)
+    metrics = [runs.read_metrics(tmp_path / name) for name in "ac"]
+    assert metrics[0]["iteration"] == [1, 2, 3] and metrics[0]["mean_return"] == metrics[1]["mean_return"]
+
+
+def test_pong_training_is_repeatable(tmp_path):
+    config = pong.Config(iterations=1, episodes=2, H=4, updates=2)
+    first, second = (trained(tmp_path / name, pong.recipe(config, "ppo", 0).on(np, count))
+                     for name, count in (("a", 1), ("b", 2)))
+    assert np.array_equal(first.theta, second.theta)
+    assert first.facts["decisions"] > 1000 and -21 <= first.facts["mean_return"] <= -15
+
+
+def test_fewer_decisions_than_asked_for_are_used_whole_and_said(tmp_path):
+    config = replace(SMALL, size=10_000, iterations=1)
+    progress = trained(tmp_path, cartpole.recipe(config, "ppo", 0))
+    assert progress.facts["samples"] == progress.facts["decisions"] < 10_000
+    assert "decisions where 10,000 were asked for" in progress.notes[0]
+
+
+def collected(rng, net, params):
+    x = rng.standard_normal((200, 4)).astype(params.dtype)
+    policy = softmax(net.forward(params, x)[0])
+    action = (rng.random(200) > policy.pi[:, 0]).astype(int)
+    log_prob = np.take_along_axis(policy.log_pi, action[:, None], axis=-1)[:, 0]
+    advantage = np.where((x[:, 0] > 0) == action, 1.0, -1.0).astype(params.dtype)
+    return x, policy, Collected(x, Decisions(action, advantage, log_prob, np.zeros_like(advantage)))
+
+
+@pytest.mark.parametrize("delta", [0.001, 0.02])
+def test_a_trust_region_is_kept_and_used(delta):
+    net = Network(4, [Dense(4, 8), ReLU(), Dense(8, 2)])
+    params = net.initialise(np.random.default_rng(2), uniform_fan_in, np.float64)
+    x, old, batch = collected(np.random.default_rng(3), net, params)
+    after, _, facts = TrustRegion(delta).improve(net, params, TrustRegion(delta).start(params), batch, RNG)
+    distance = kl(old, softmax(net.forward(after, x)[0])).mean()
+    assert 0.2 * delta < distance <= delta and np.isclose(distance, facts["kl"])
+    assert facts["loss"] < 0
+
+
+def test_without_anything_to_gain_the_trust_region_stays():
+    net = Network(4, [Dense(4, 8), ReLU(), Dense(8, 2)])
+    params = net.initialise(np.random.default_rng(2), uniform_fan_in, np.float64)
+    _, _, batch = collected(np.random.default_rng(3), net, params)
+    nothing = batch._replace(decisions=batch.decisions._replace(advantage=np.zeros(200)))
+    after, state, facts = TrustRegion(0.01).improve(net, params, TrustRegion(0.01).start(params), nothing, RNG)
+    assert np.array_equal(after, params) and state.t == 1 and facts["kl"] == 0
+
+
+def test_minibatches_step_along_the_gradient():
+    net = Network(4, [Dense(4, 8), ReLU(), Dense(8, 2)])
+    params = net.initialise(np.random.default_rng(2), uniform_fan_in, np.float64)
+    _, _, batch = collected(np.random.default_rng(3), net, params)
+    update = Minibatches(PPO(0.2), SGD(0.5), 5, 10_000)
+    after, _, facts = update.improve(net, params, update.start(params), batch, RNG)
+    before = -batch.decisions.advantage.mean()
+    assert facts["loss"] < before - 0.01 and 0 < facts["kl"] < 0.1 and not np.array_equal(after, params)
+
+
+@pytest.mark.parametrize("wrong, said", [
+    ({"episodes": 0}, "episodes must be finite and at least 1"), ({"gamma": 1.5}, "gamma must be at most 1"),
+    ({"eps": 1.0}, r"eps must be in \(0, 1\)"), ({"delta": 0.0}, "delta must be positive"),
+    ({"bonus": float("nan")}, "bonus must be finite"), ({"test_episodes": 0}, "test_episodes must be")])
+def test_numbers_that_make_no_sense(wrong, said):
+    for module in (pong, cartpole):
+        with pytest.raises(ValueError, match=said):
+            module.Config(**wrong)
+
+
+def test_methods():
+    for module in (pong, cartpole):
+        with pytest.raises(ValueError, match="unknown method 'dqn'"):
+            module.settings(module.Config(), "dqn")
+    source = pong.recipe(pong.Config(), "source", 0)
+    assert source.layout.size == 6000 * 512 + 512 + 512 * 2 + 2 and (source.episodes, source.iterations) == (10, 400)
+    assert (source.update.updates, source.update.size, source.lam) == (5, 24_576, 1.0)
+    with pytest.raises(ValueError, match="trained on the CPU"):
+        source.on(object())
+    assert games.settings(pong.Config(), "trpo").critic == 0
+    assert set(experiments.NAMES.values()) == {"regression", "games"}

@@ -1,0 +1,66 @@
+"""The sparse layer against the dense one."""
+
+import numpy as np
+import pytest
+from subjects_policy import sparse_rows
+
+from maml_numpy.layers import Dense, SparseDense, SparseRows, joined
+
+RNG = np.random.default_rng(0)
+D, M = 40, 3
+
+
+def frames(N):
+    """N rows with a few changes near a place that wanders, and some rows without any."""
+    parts = []
+    for n in range(N):
+        index = np.unique(RNG.integers(n * 7 % 30, n * 7 % 30 + 10, size=n % 5))
+        parts.append(SparseRows(index, RNG.choice([-1.0, 1.0], len(index)), np.array([0, len(index)])))
+    return joined(parts)
+
+
+@pytest.mark.parametrize("N", [1, 5, 256, 1000])
+def test_it_equals_the_dense_layer(N):
+    sparse, dense, x = SparseDense(D, M), Dense(D, M), frames(N)
+    params, bars = ({"Wb": RNG.standard_normal((D + 1, M))} for _ in range(2))
+    dy, outs = RNG.standard_normal((N, M)), [{"Wb": np.full((D + 1, M), np.nan)} for _ in range(4)]
+    y, cache = sparse.forward(params, x)
+    wanted, dense_cache = dense.forward(params, x.dense(D))
+    assert sparse.backward(params, cache, dy, outs[0]) is None
+    dense.backward(params, dense_cache, dy, outs[1])
+    dy_bar, x_bar = sparse.double_backward(params, cache, dy, None, bars, outs[2])
+    dense_dy_bar, _ = dense.double_backward(params, dense_cache, dy, None, bars, outs[3])
+    for found, reference in ((y, wanted), (outs[0]["Wb"], outs[1]["Wb"]), (dy_bar, dense_dy_bar)):
+        assert np.allclose(found, reference, rtol=1e-12, atol=1e-12)
+    assert not outs[2]["Wb"].any() and not outs[3]["Wb"].any() and x_bar is None
+
+
+def test_rows_that_nothing_is_active_in_keep_their_gradient_at_zero():
+    layer, x = SparseDense(D, M), frames(600)
+    params, out = {"Wb": RNG.standard_normal((D + 1, M))}, {"Wb": np.full((D + 1, M), np.nan)}
+    _, cache = layer.forward(params, x)
+    layer.backward(params, cache, RNG.standard_normal((600, M)), out)
+    never = np.setdiff1d(np.arange(D), x.index)
+    assert len(never) and not out["Wb"][never].any() and out["Wb"][np.unique(x.index)].all()
+
+
+def test_blocks_share_columns():
+    blocks = SparseDense(D, M).split(frames(1000))
+    assert sorted(np.concatenate([block.rows for block in blocks])) == list(range(1000))
+    assert np.mean([len(block.columns) for block in blocks]) < 0.8 * D
+
+
+def test_taking_and_joining_rows():
+    x = sparse_rows(RNG, 6)
+    chosen = np.array([4, 1, 1, 5])
+    assert np.array_equal(x.take(chosen).dense(7), x.dense(7)[chosen])
+    assert np.array_equal(joined([x, x.take(chosen)]).dense(7), np.concatenate([x.dense(7), x.dense(7)[chosen]]))
+
+
+def test_errors():
+    with pytest.raises(ValueError, match="D >= 1 and M >= 1"):
+        SparseDense(0, 3)
+    with pytest.raises(ValueError, match=r"columns must be in 0..39, got 3..40"):
+        SparseDense(D, M).split(SparseRows(np.array([3, 40]), np.ones(2), np.array([0, 1, 2])))
+    with pytest.raises(ValueError, match="shared parameters"):
+        SparseDense(D, M).forward({"Wb": np.zeros((2, D + 1, M))}, frames(3))
