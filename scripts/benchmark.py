@@ -4,8 +4,8 @@
 meta: a meta-iteration (meta-gradient and Adam step) beside JAX, PyTorch and the ancestor's loop, where installed.
 steps: time and memory of a meta-gradient against inner steps. widths: factors beside matrices against the width.
 posts: the loops of the PyTorch post. training: a whole training, from the command to the weights. peak: the share of
-the machine's fastest matrix product. device: a device beside the host, with --device gpu. Before anything is timed,
-all must give the same meta-gradient.
+the machine's fastest matrix product. device: a device beside the host, with --device gpu. convolution: one layer
+beside PyTorch's and JAX's. Before anything is timed, all must give the same gradient.
 """
 
 import json
@@ -271,8 +271,14 @@ def device(job):
     return measure(backend.library("cpu"), backend.library(job["device"]), FIGURES)
 
 
+def convolution(job):
+    """One convolution, to its second order, beside PyTorch and JAX."""
+    from convolutions import measure
+    return measure(compare, job["blocks"])
+
+
 MODES = {"meta": meta, "posts": posts, "widths": widths, "steps": steps, "training": training, "peak": peak,
-         "device": device}
+         "device": device, "convolution": convolution}
 PEER_NAMES = ("JAX jit", "torch.func", "torch batched", "torch loop", "ancestor's loop")
 
 

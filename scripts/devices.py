@@ -14,6 +14,7 @@ from maml_numpy.backend import to_device, to_host
 from maml_numpy.gradcheck import verdict
 
 T, N, D, M = 2, 3, 4, 5
+SIZES = {"D": D, "M": M, "height": 5, "width": 4, "C_in": 2, "C_out": 3}  # by the names of a layer's arguments
 TOLERANCES = {np.float64: 1e-10, np.float32: 1e-4}
 
 
@@ -26,7 +27,9 @@ def classes(module, method):
 
 def layer_case(cls, lead, examples, dtype):
     """forward, backward and double_backward of a layer, with both cotangents and with one."""
-    layer, rng = cls(D, M) if len(inspect.signature(cls).parameters) >= 2 else cls(), np.random.default_rng(0)
+    needed = [name for name, one in inspect.signature(cls).parameters.items() if one.default is one.empty]
+    layer, rng = cls(**{name: SIZES[name] for name in needed if name in SIZES}), np.random.default_rng(0)
+    D = getattr(layer, "D", SIZES["D"])
 
     def drawn(*shape):
         return rng.standard_normal(shape).astype(dtype)

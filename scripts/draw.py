@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 from console import ROOT, Parser, fail, guarded
+from draw_convolution import convolution
 from draw_policy import ppo_clip
 from matplotlib import rc_context
 from matplotlib.colors import to_rgb
@@ -376,7 +377,7 @@ def maml():
 
 
 FIGURES = {draw.__name__: draw for draw in (backward_is_a_function, dense, activations, losses, sweeps, inner, maml,
-                                            ppo_clip)}
+                                            ppo_clip, convolution)}
 
 
 def run(argv):

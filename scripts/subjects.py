@@ -86,8 +86,10 @@ def subjects() -> Iterator[tuple[str, Callable[[], Iterator[Any]]]]:
             yield name, partial(daml_claims, name, *tapped(MODELS[model]()), K)
             name = f"meta_sgd, {model}, K = {K}"
             yield name, partial(meta_sgd_claims, name, MODELS[model](), K)
-    import subjects_policy  # which stands on this module
+    import subjects_convolution  # which stand on this module
+    import subjects_policy
     yield from subjects_policy.cases()
+    yield from subjects_convolution.cases()
 
 
 def layer_claims(subject: str, layer: Any, D: int, own: bool) -> Iterator[Claim | DirectionClaim | Row]:
@@ -455,8 +457,9 @@ class Problem(NamedTuple):
 def problem(objective: Supervised, rng: np.random.Generator) -> Problem:
     """A random theta and random examples, in float64."""
     def draw(examples: int) -> Batch:
-        return Batch(rng.standard_normal((T, examples, WIDTHS[0])), rng.standard_normal((T, examples, WIDTHS[-1])))
-    return Problem(theta_of(objective.network, rng, False), draw(N), draw(N_QUERY))
+        return Batch(rng.standard_normal((T, examples, net.D)), rng.standard_normal((T, examples, net.M)))
+    net = objective.network
+    return Problem(theta_of(net, rng, False), draw(N), draw(N_QUERY))
 
 
 def theta_of(net: Network, rng: np.random.Generator, own: bool) -> Array:

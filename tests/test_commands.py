@@ -7,6 +7,7 @@ import sys
 
 import benchmark
 import break_even
+import convolutions
 import draw
 import numpy as np
 import peers
@@ -64,6 +65,16 @@ def test_benchmark_of_posts_widths_and_steps(quick, monkeypatch, tmp_path):
     weighed = benchmark.steps(JOB)["maml_numpy, recomputed"]
     assert weighed["bytes"][0] < weighed["bytes"][1] and len(weighed["microseconds"]) == 2
     assert {path.name for path in tmp_path.iterdir()} == {"low_rank.png", "memory.png", "steps_cost.png"}
+
+
+def test_benchmark_of_a_convolution(quick, monkeypatch, capsys):
+    monkeypatch.setattr(convolutions, "SHAPES", ((2, 3, 4, 5), (2, 4, 1, 3)))
+    monkeypatch.delitem(convolutions.PEERS, "JAX jit")  # it takes seconds to compile
+    assert len(benchmark.convolution(JOB)) == 4  # with PyTorch, the gradients agree
+    ours = convolutions.ours
+    monkeypatch.setitem(convolutions.PEERS, "half", lambda p: [(gradient / 2, step) for gradient, step in ours(p)])
+    assert benchmark.convolution(JOB) is None
+    assert "half computes another gradient" in capsys.readouterr().err
 
 
 def test_benchmark_of_a_device(quick, monkeypatch, tmp_path, capsys):

@@ -12,7 +12,7 @@ import subjects_policy
 from maml_numpy import inner
 from maml_numpy.algorithms import MAML
 from maml_numpy.batch import Inputs
-from maml_numpy.layers import Dense, ReLU, SparseDense, Tanh, products
+from maml_numpy.layers import Convolution, Dense, ReLU, SparseDense, Tanh, products
 from maml_numpy.learned import LearnedLoss
 from maml_numpy.losses import L1, MSE
 from maml_numpy.network import mlp
@@ -100,7 +100,7 @@ FORMS = dict(index_forms())
 
 def test_every_rule_has_its_index_form():
     assert set(FORMS) == {"Dense", "ReLU", "Tanh", "MSE", "L1", "Network", "Supervised", "inner", "MAML", "Adam",
-                          "LearnedLoss", "LowRank", "SparseDense", "PolicyLoss", "TrustRegion"}
+                          "LearnedLoss", "LowRank", "Convolution", "SparseDense", "PolicyLoss", "TrustRegion"}
 
 
 def execute(name, **values):
@@ -115,9 +115,11 @@ def close(found, wanted):
 
 
 @pytest.mark.parametrize("layer, name, shared", [(Dense(4, 5), "Dense", False), (Dense(4, 5), "Dense", True),
-                                                 (ReLU(), "ReLU", False), (Tanh(), "Tanh", False)])
+                                                 (ReLU(), "ReLU", False), (Tanh(), "Tanh", False),
+                                                 (Convolution(4, 5, 2, 3, 3, 2, 1), "Convolution", False),
+                                                 (Convolution(4, 5, 2, 7, 2), "Convolution", True)])
 def test_index_form_of_layers(layer, name, shared):
-    T, N, D = 2, 3, 4
+    T, N, D = 2, 3, getattr(layer, "D", 4)
     lead = () if shared else (T,)
     params, bars = ({piece: RNG.standard_normal(lead + shape) for piece, shape in layer.shapes.items()}
                     for _ in range(2))
@@ -135,7 +137,7 @@ def test_index_form_of_layers(layer, name, shared):
     dy_bar, x_bar = layer.double_backward(blocks(params), cache, dy, dx_bar, blocks(bars), out_bar)
     own = {piece: np.broadcast_to(value, (T, *value.shape[-2:])) for piece, value in params.items()}
     own_bars = {f"d{piece}_bar": np.broadcast_to(value, (T, *value.shape[-2:])) for piece, value in bars.items()}
-    form = execute(name, x=x, dy=dy, dx_bar=dx_bar, **own, **own_bars)
+    form = execute(name, x=x, dy=dy, dx_bar=dx_bar, **own, **own_bars, **vars(layer))
     close(form["y"], y), close(form["dx"], dx), close(form["dy_bar"], dy_bar)
     close(form["x_bar"], np.zeros_like(x) if x_bar is None else x_bar)
     for piece in layer.shapes:

@@ -6,7 +6,7 @@ import pytest
 from maml_numpy.algorithms import DAML, MAML, JointTraining, MetaSGD
 from maml_numpy.batch import Batch, Inputs
 from maml_numpy.initialisers import he_normal
-from maml_numpy.layers import ReLU, Tanh
+from maml_numpy.layers import Convolution, ReLU, Tanh
 from maml_numpy.losses import L1, MSE
 from maml_numpy.network import mlp
 from maml_numpy.objectives import Supervised
@@ -135,3 +135,32 @@ def test_daml_gradient_by_theta_and_by_psi(seed, activation, loss):
     wanted = np.concatenate([np.zeros(w.numel()) if w.grad is None else w.grad.numpy(force=True).ravel()
                              for w in (*start, *psi)])
     assert np.abs(found - wanted).max() <= TOLERANCE * np.abs(wanted).max()
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("own", [False, True], ids=["shared", "per task"])
+def test_convolution_forward_backward_and_double_backward(seed, own):
+    rng = np.random.default_rng(seed)
+    T, N, C_in, C_out, height, width = (int(size) for size in rng.permutation(np.arange(2, 8)))
+    kernel, stride, padding = int(rng.integers(1, min(height, width) + 1)), seed % 2 + 1, seed % 3
+    layer = Convolution(height, width, C_in, C_out, kernel, stride, padding)
+    Wb, dWb_bar = rng.standard_normal((2, *([T] if own else []), *layer.blocks["Wb"]))
+    x, dx_bar = rng.standard_normal((2, T, N, layer.D))
+    dy, dWb, Wb_bar = rng.standard_normal((T, N, layer.M)), np.empty_like(Wb), np.empty_like(Wb)
+    y, cache = layer.forward({"Wb": Wb}, x)
+    dx = layer.backward({"Wb": Wb}, cache, dy, {"Wb": dWb})
+    dy_bar, x_bar = layer.double_backward({"Wb": Wb}, cache, dy, dx_bar, {"Wb": dWb_bar}, {"Wb": Wb_bar})
+
+    Wb_, x_, dy_ = (torch.tensor(array, requires_grad=True) for array in (Wb, x, dy))
+    outputs = []
+    for images, weights in zip(x_, Wb_ if own else [Wb_] * T):
+        W = weights[:-1].reshape(kernel, kernel, C_in, C_out).permute(3, 2, 0, 1)
+        out = torch.nn.functional.conv2d(images.reshape(N, height, width, C_in).permute(0, 3, 1, 2), W, weights[-1],
+                                         stride, padding)
+        outputs.append(out.permute(0, 2, 3, 1).reshape(N, -1))
+    y_ = torch.stack(outputs)
+    dx_, dWb_ = torch.autograd.grad(y_, (x_, Wb_), dy_, create_graph=True)
+    bars = torch.autograd.grad((dx_, dWb_), (dy_, x_, Wb_), (torch.tensor(dx_bar), torch.tensor(dWb_bar)))
+    for found, wanted in zip((y, dx, dWb, dy_bar, x_bar, Wb_bar), (y_, dx_, dWb_, *bars), strict=True):
+        wanted = wanted.detach().numpy()
+        assert found.shape == wanted.shape and np.abs(found - wanted).max() <= TOLERANCE * np.abs(wanted).max()

@@ -1,8 +1,9 @@
 """The hand-derived rules, one room per rule: forward, backward, double_backward."""
 
 from .activations import ReLU, Tanh
+from .convolution import Convolution
 from .dense import Dense
 from .layer import Layer
 from .sparse import SparseDense, SparseRows, joined
 
-__all__ = ["Dense", "Layer", "ReLU", "SparseDense", "SparseRows", "Tanh", "joined"]
+__all__ = ["Convolution", "Dense", "Layer", "ReLU", "SparseDense", "SparseRows", "Tanh", "joined"]

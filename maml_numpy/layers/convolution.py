@@ -1,0 +1,178 @@
+"""The convolution, a sum of dense layers on shifted images. Derived in derivations/21_convolution.md."""
+
+from typing import Any, Iterator, Mapping, NamedTuple, Optional
+
+from ..backend import Array, array_module
+from ..initialisers import Initialiser
+from ..parameters import Shape, Views
+from .products import outer, times, times_transposed
+
+ROWS = 192  # of a matrix product, about: fewer mean more calls, more leave the cache
+
+
+class ConvolutionCache(NamedTuple):
+    """What backward needs of forward: image, the padded input with pixels before examples,
+    (T, height + 2 padding, width + 2 padding, N, C_in).
+    """
+
+    image: Array
+
+
+class Convolution:
+    """A convolution from C_in channels to C_out, with W (kernel * kernel * C_in, C_out) and b (1, C_out).
+
+    An image of height by width pixels is D = height * width * C_in features, in the order row, column, channel; in the
+    same order are the M = height_out * width_out * C_out features out, and the rows of W. The kernel is a square. It
+    moves by stride pixels, with padding zeros on each side of the image, and is not turned over: this is the field's
+    convolution. b lies right after W, in one block Wb, as in Dense.
+    Raises ValueError for a size or stride below 1, a padding below 0, a kernel larger than the padded image.
+    """
+
+    zeros = frozenset({"b_bar"})
+    low_rank = False
+
+    def __init__(self, height: int, width: int, C_in: int, C_out: int, kernel: int = 3, stride: int = 1,
+                 padding: int = 0):
+        for name, value, least in (("height", height, 1), ("width", width, 1), ("C_in", C_in, 1), ("C_out", C_out, 1),
+                                   ("kernel", kernel, 1), ("stride", stride, 1), ("padding", padding, 0)):
+            if value < least:
+                raise ValueError(f"Convolution needs {name} >= {least}, got {value}")
+        if kernel > min(height, width) + 2 * padding:
+            raise ValueError(f"a kernel of {kernel} x {kernel} is larger than an image of {height} x {width} "
+                             f"with padding {padding}")
+        self.height, self.width, self.C_in, self.C_out = height, width, C_in, C_out
+        self.kernel, self.stride, self.padding = kernel, stride, padding
+        self.height_out, self.width_out = ((size + 2 * padding - kernel) // stride + 1 for size in (height, width))
+        self.D, self.M = height * width * C_in, self.height_out * self.width_out * C_out
+        rows = kernel * kernel * C_in
+        self.shapes: Mapping[str, Shape] = {"W": (rows, C_out), "b": (1, C_out)}
+        self.blocks: Mapping[str, Shape] = {"Wb": (rows + 1, C_out)}
+        entries = [(i, j) for i in range(kernel) for j in range(kernel)]
+        # One by one they read and write the output once each; together they copy the input once each.
+        self._groups = [entries] if 2 * C_in < C_out else [[entry] for entry in entries]
+
+    def initialise(self, rng: Any, initialiser: Initialiser, params: Views) -> None:
+        """W from `initialiser`, b zero."""
+        params["Wb"][..., :-1, :] = initialiser(rng, (self.kernel * self.kernel * self.C_in, self.C_out))
+        params["Wb"][..., -1, :] = 0
+
+    def forward(self, params: Views, x: Array) -> tuple[Array, ConvolutionCache]:
+        """x (T, N, D) -> y (T, N, M)."""
+        image, Wb = self._image(x), params["Wb"]
+        y = self._times(image, Wb) + Wb[..., -1:, :]  # (convolution.1)
+        return self._features(y), ConvolutionCache(image)
+
+    def backward(self, params: Views, cache: ConvolutionCache, dy: Array, dparams: Views, wanted: bool = True
+                 ) -> Optional[Array]:
+        """dy (T, N, M) -> dx (T, N, D); writes dW and db where dparams has a place for them."""
+        dy = self._pixels(dy)
+        if dparams:
+            dWb, ones = dparams["Wb"], array_module(dy).ones(dy.shape[:-1] + (1,), dy.dtype)
+            self._outer(cache.image, dy, out=dWb[..., :-1, :])  # (convolution.3)
+            outer(ones, dy, out=dWb[..., -1:, :])  # (convolution.4)
+        return self._times_transposed(dy, params["Wb"]) if wanted else None  # (convolution.2)
+
+    def double_backward(self, params: Views, cache: ConvolutionCache, dy: Array, dx_bar: Optional[Array],
+                        dparams_bar: Views, params_bar: Views, wanted: bool = True) -> tuple[Array, Optional[Array]]:
+        """dx_bar (T, N, D) -> dy_bar (T, N, M), x_bar (T, N, D); writes W_bar and b_bar, the latter zero."""
+        Wb_bar, dy, dy_bar, x_bar = params_bar["Wb"], self._pixels(dy), None, None
+        if dparams_bar:
+            dWb_bar = dparams_bar["Wb"]
+            dy_bar = self._times(cache.image, dWb_bar) + dWb_bar[..., -1:, :]
+            if wanted:
+                x_bar = self._times_transposed(dy, dWb_bar)  # (convolution.6)
+        if dx_bar is None:
+            Wb_bar[...] = 0
+        else:
+            image = self._image(dx_bar)
+            share = self._times(image, params["Wb"])
+            dy_bar = share if dy_bar is None else dy_bar + share  # (convolution.5)
+            self._outer(image, dy, out=Wb_bar[..., :-1, :])  # (convolution.7)
+            Wb_bar[..., -1, :] = 0  # (convolution.8)
+        return self._features(dy_bar), x_bar
+
+    # The three operations of `products`, for all that meets; y and dy are (T, pixels * N, C_out) from here on
+
+    def _times(self, image: Array, W: Array) -> Array:
+        """The sum over o of (U_o x) W_o; W may have the bias below it."""
+        xp, row = array_module(image), self.width_out * image.shape[-2]
+        y = xp.zeros(image.shape[:-4] + (self.height_out * row, self.C_out), xp.result_type(image.dtype, W.dtype))
+        for pixels, rows, seen in self._meetings(image):
+            y[pixels] += times(_side_by_side(seen), W[rows])
+        return y
+
+    def _times_transposed(self, dy: Array, W: Array) -> Array:
+        """The sum over o of U_oᵀ (dy W_oᵀ), (T, N, D); W may have the bias below it."""
+        xp, N = array_module(dy), dy.shape[-2] // (self.height_out * self.width_out)
+        image = self._blank(xp, dy.shape[:-2], N, xp.result_type(dy.dtype, W.dtype))
+        for pixels, rows, seen in self._meetings(image):
+            share = times_transposed(dy[pixels], W[rows])
+            for o, part in enumerate(seen):
+                part += share[..., o * self.C_in:(o + 1) * self.C_in].reshape(part.shape)
+        return _examples_first(self._inside(image))
+
+    def _outer(self, image: Array, dy: Array, out: Array) -> None:
+        """Write (U_o x)ᵀ dy of every o into out, one below the other."""
+        out[...] = 0
+        for pixels, rows, seen in self._meetings(image):
+            share = array_module(out).empty_like(out[rows])
+            outer(_side_by_side(seen), dy[pixels], out=share)
+            out[rows] += share
+
+    def _meetings(self, image: Array) -> Iterator[tuple[Any, Any, list[Array]]]:
+        """What meets: a few rows of output pixels, one or all entries o of the kernel, what these see from there.
+
+        Yields the place in y, the place in W, and of each entry U_o x, a view (T, rows, width_out, N, C_in) of image.
+        """
+        s, row = self.stride, self.width_out * image.shape[-2]
+        step = max(1, ROWS // row)
+        for first in range(0, self.height_out, step):
+            last, place = min(first + step, self.height_out), 0
+            for group in self._groups:
+                end = place + len(group) * self.C_in
+                yield ((..., slice(first * row, last * row), slice(None)), (..., slice(place, end), slice(None)),
+                       [image[..., s * first + i:s * last + i:s, j:s * self.width_out + j:s, :, :] for i, j in group])
+                place = end
+
+    # Pixels before examples: so what an entry sees of a row lies in one piece, and is a matrix without being copied
+
+    def _image(self, x: Array) -> Array:
+        """x (T, N, D), padded, as (T, height + 2 padding, width + 2 padding, N, C_in)."""
+        image = self._blank(array_module(x), x.shape[:-2], x.shape[-2], x.dtype)
+        self._inside(image)[...] = _pixels_first(x, self.height, self.width)
+        return image
+
+    def _blank(self, xp: Any, lead: Shape, N: int, dtype: Any) -> Array:
+        """An image of zeros."""
+        p = 2 * self.padding
+        return xp.zeros(lead + (self.height + p, self.width + p, N, self.C_in), dtype)
+
+    def _inside(self, image: Array) -> Array:
+        """The view of an image that leaves out its padding."""
+        p = self.padding
+        return image[..., p:p + self.height, p:p + self.width, :, :]
+
+    def _pixels(self, dy: Array) -> Array:
+        """dy (T, N, M) as (T, pixels * N, C_out)."""
+        return _pixels_first(dy, self.height_out, self.width_out).reshape(dy.shape[:-2] + (-1, self.C_out))
+
+    def _features(self, y: Array) -> Array:
+        """y (T, pixels * N, C_out) as (T, N, M)."""
+        return _examples_first(y.reshape(y.shape[:-2] + (self.height_out, self.width_out, -1, self.C_out)))
+
+
+def _pixels_first(x: Array, height: int, width: int) -> Array:
+    """(T, N, features) -> (T, height, width, N, channels), a view."""
+    return array_module(x).moveaxis(x.reshape(x.shape[:-1] + (height, width, -1)), -4, -2)
+
+
+def _examples_first(image: Array) -> Array:
+    """(T, height, width, N, channels) -> (T, N, features)."""
+    x = array_module(image).moveaxis(image, -2, -4)
+    return x.reshape(x.shape[:-3] + (-1,))
+
+
+def _side_by_side(seen: list[Array]) -> Array:
+    """Some (T, rows, columns, N, C_in) as one matrix, (T, rows * columns * N, all their channels)."""
+    u = array_module(seen[0]).concatenate(seen, axis=-1) if len(seen) > 1 else seen[0]
+    return u.reshape(u.shape[:-4] + (-1, u.shape[-1]))
