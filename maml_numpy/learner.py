@@ -79,6 +79,8 @@ def load(folder: str | Path) -> Learner:
     """
     found = checkpoint.load(Path(folder) / CHECKPOINT)
     config, labels = experiments.read_config(found)
+    if experiments.NAMES[labels["experiment"]] != "regression":
+        raise checkpoint.CheckpointError(f"{found.path}: {labels['experiment']} adapts to no examples")
     experiment, method = experiments.find(labels["experiment"]), labels["method"]
     learned = found.theta_of(experiment.algorithm(config, method).layout)
     return Learner(config.objective(), *experiment.split(config, method, learned))

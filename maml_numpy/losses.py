@@ -75,6 +75,39 @@ class L1:
         return None  # (losses.6)
 
 
+class BernoulliCache(NamedTuple):
+    """p: the probability of a 1, (T, N, M). r: p - target."""
+
+    p: Array
+    r: Array
+
+
+class Bernoulli:
+    """Minus the log-likelihood of targets in [0, 1] under a coin for each output, whose logit is y."""
+
+    zeros: frozenset[str] = frozenset()
+
+    def forward(self, y: Array, target: Array) -> tuple[Array, BernoulliCache]:
+        """logits y, target (T, N, M) -> losses (T,)."""
+        xp, p = array_module(y), sigmoid(y)
+        positive = (y.real > 0).astype(y.real.dtype)
+        loss = (positive - target) * y + xp.log1p(xp.exp((1 - 2 * positive) * y))
+        return loss.sum(axis=(-2, -1)) * _weight(y), BernoulliCache(p, p - target)  # (losses.7)
+
+    def backward(self, cache: BernoulliCache, dloss: Array) -> Array:
+        """dloss (T,) -> dy (T, N, M)."""
+        return (_weight(cache.r) * dloss)[..., None, None] * cache.r  # (losses.8)
+
+    def double_backward(self, cache: BernoulliCache, dloss: Array, dy_bar: Array) -> Array:
+        """dy_bar (T, N, M) -> y_bar (T, N, M)."""
+        return (_weight(cache.r) * dloss)[..., None, None] * cache.p * (1 - cache.p) * dy_bar  # (losses.9)
+
+
+def sigmoid(y: Array) -> Array:
+    """1 / (1 + exp(-y)), by tanh, which does not overflow."""
+    return 0.5 + 0.5 * array_module(y).tanh(0.5 * y)  # (losses.10)
+
+
 def _weight(r: Array) -> float:
     """1 / (N M), the weight of one entry in its task's mean."""
     return 1.0 / (r.shape[-2] * r.shape[-1])

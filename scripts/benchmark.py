@@ -4,8 +4,9 @@
 meta: a meta-iteration (meta-gradient and Adam step) beside JAX, PyTorch and the ancestor's loop, where installed.
 steps: time and memory of a meta-gradient against inner steps. widths: factors beside matrices against the width.
 posts: the loops of the PyTorch post. training: a whole training, from the command to the weights. peak: the share of
-the machine's fastest matrix product. device: a device beside the host, with --device gpu. convolution: one layer
-beside PyTorch's and JAX's. Before anything is timed, all must give the same gradient.
+the machine's fastest matrix product. convolution: one layer beside PyTorch's and JAX's. pong: frames a second of
+Pong's training. device: a device beside the host, with --device gpu. Before anything of these but the last two is
+timed, all must give the same gradient.
 """
 
 import json
@@ -22,6 +23,7 @@ SHAPES = ((25, 10, 40, 1, "MSE"), (25, 10, 40, 5, "MSE"), (200, 10, 40, 1, "MSE"
           (1, 10, 40, 1, "MSE"), (1, 4, 32, 5, "L1"))
 WIDTHS = (16, 24, 32, 40, 48, 64, 96, 128, 192, 256)
 STEPS = (1, 2, 3, 5, 10, 20, 30, 40, 50)
+PONG_ROUNDS = 5
 BLOCK_SECONDS = 0.1
 VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -33,14 +35,14 @@ def run(argv):
     parser = Parser(description=__doc__.split("\n\n")[0])
     parser.add_argument("what", nargs="?", default="meta", choices=sorted(MODES), help="what to measure; default meta")
     parser.add_argument("--threads", type=int, nargs="+", metavar="N",
-                        help="cores and BLAS threads, for all alike; default 1, and for meta 1 and 2")
+                        help="cores and BLAS threads, for all alike; default 1, for meta 1 and 2, for pong all cores")
     parser.add_argument("--blocks", type=int, default=15, help="timed blocks of each, in turn; default 15")
     parser.add_argument("--only", nargs="+", metavar="PEER", help="peers to measure beside this project; default all")
     parser.add_argument("--out", type=Path, default=Path("runs/benchmark"), help="folder; default runs/benchmark")
     parser.add_argument("--device", choices=backend.DEVICES, default="cpu", help="of `device`; gpu needs CuPy")
     args = parser.parse_args(argv)
     backend.library(args.device)  # raises where there is none
-    threads = args.threads or ([1, 2][:cores] if args.what == "meta" else [1])
+    threads = args.threads or {"meta": [1, 2][:cores], "pong": [cores]}.get(args.what, [1])
     for name, values, most in (("threads", threads, cores), ("blocks", [args.blocks], 10**6)):
         for value in values:
             if not 1 <= value <= most:
@@ -277,8 +279,14 @@ def convolution(job):
     return measure(compare, job["blocks"])
 
 
+def pong(job):
+    """Frames a second of the whole of Pong's training, beside the emulator alone and dense layers in PyTorch."""
+    from pong_speed import measure
+    return {method: measure(method, min(job["blocks"], PONG_ROUNDS), job["threads"]) for method in ("ppo", "source")}
+
+
 MODES = {"meta": meta, "posts": posts, "widths": widths, "steps": steps, "training": training, "peak": peak,
-         "device": device, "convolution": convolution}
+         "device": device, "convolution": convolution, "pong": pong}
 PEER_NAMES = ("JAX jit", "torch.func", "torch batched", "torch loop", "ancestor's loop")
 
 

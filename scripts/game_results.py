@@ -8,12 +8,13 @@ from statistics import mean, median, stdev
 import numpy as np
 from jobs import theta_of
 
-from maml_numpy import experiments, files, plots, runs
+from maml_numpy import animation, experiments, files, plots, runs
 from maml_numpy.rl import pictures
 from maml_numpy.rl.policy import softmax
 from maml_numpy.rl.rollout import draw
 
 RECENT = 100  # episodes whose mean return is shown
+WATCHED_FPS = 15  # decisions a second: with four frames each, as fast as the console
 COLUMNS = ("return", "for", "against", "decisions")
 
 
@@ -123,22 +124,25 @@ def game(job, limit):
 
 def watch(args, job):
     """Write a game as GIF, or show it in a window where no file was named."""
+    from matplotlib import figure, pyplot
     from tqdm import tqdm
     experiment = experiments.find(job.experiment)
-    frames = tqdm(game(job, args.decisions), desc="playing", unit="decision", mininterval=0.3)
+    if not args.watch.name and pyplot.get_backend().lower() == "agg":
+        raise ValueError("there is no screen to watch on; name a file, as in --watch game.gif")
+    drawing = figure.Figure(figsize=(3.2, 3.2), dpi=80) if args.watch.name else pyplot.figure()
+
+    def steps():
+        show = None
+        for screen, probability in tqdm(game(job, args.decisions), desc="playing", unit="decision", mininterval=0.3):
+            show = show or pictures.game_view(drawing, screen, experiment.WATCHED)
+            show(screen, probability)
+            yield
+
     if args.watch.name:
-        pictures.save_animation(args.watch, frames, experiment.WATCHED)
+        animation.save(args.watch, drawing, steps(), WATCHED_FPS)
         print(f"saved {args.watch}")
         return
-    from matplotlib import pyplot
-    if pyplot.get_backend().lower() == "agg":
-        raise ValueError("there is no screen to watch on; name a file, as in --watch game.gif")
-    show = None
-    for screen, probability in frames:
-        if show is None:
-            figure = pyplot.figure()
-            show = pictures.game_view(figure, screen, experiment.WATCHED)
-        if not pyplot.fignum_exists(figure.number):
+    for _ in steps():
+        if not pyplot.fignum_exists(drawing.number):
             return
-        show(screen, probability)
-        pyplot.pause(1 / 30)
+        pyplot.pause(1 / WATCHED_FPS)

@@ -62,6 +62,8 @@ def flag(option):
     default, doc = option.default, f"{option.metadata['doc']}; default {shown(option.default)}"
     if isinstance(default, bool):
         return {"action": argparse.BooleanOptionalAction, "help": doc}
+    if option.metadata["many"]:
+        return {"nargs": "+", "type": type(default[0]), "metavar": type(default[0]).__name__.upper(), "help": doc}
     if isinstance(default, tuple):
         return {"action": Range, "nargs": "+", "type": type(default[0]), "metavar": ("LOW", "HIGH"), "help": doc}
     return {"type": type(default), "choices": option.metadata["choices"], "help": doc,
@@ -79,6 +81,8 @@ class Range(argparse.Action):
 
 def shown(value):
     """A default as one would type it."""
+    if isinstance(value, tuple) and len(value) == 2 and isinstance(value[0], int):
+        return " ".join(map(str, value))
     if isinstance(value, tuple):
         return f"{value[0]:g}" if value[0] == value[1] else f"{value[0]:g} to {value[1]:g}"
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -15,7 +15,7 @@ from maml_numpy.backend import Array
 from maml_numpy.batch import Batch, Inputs
 from maml_numpy.gradcheck import COMPLEX_TOLERANCE, Claim, DirectionClaim, Row, fourfold, judge, verdict
 from maml_numpy.initialisers import he_normal
-from maml_numpy.layers import Dense, ReLU, Tanh
+from maml_numpy.layers import Dense, ReLU, Softmax, Tanh
 from maml_numpy.learned import LearnedLoss
 from maml_numpy.losses import L1, MSE
 from maml_numpy.network import Network, mlp
@@ -54,6 +54,8 @@ def subjects() -> Iterator[tuple[str, Callable[[], Iterator[Any]]]]:
     for layer in (ReLU(), Tanh()):
         name = f"activations, {type(layer).__name__}"
         yield name, partial(layer_claims, name, layer, 4, False)
+    for tau in (1.0, 0.6):
+        yield f"softmax, tau = {tau}", partial(layer_claims, f"softmax, tau = {tau}", Softmax(tau), 4, False)
     for loss in (MSE(), L1()):
         name = f"losses, {type(loss).__name__}"
         yield name, partial(loss_claims, name, loss)
@@ -88,8 +90,10 @@ def subjects() -> Iterator[tuple[str, Callable[[], Iterator[Any]]]]:
             yield name, partial(meta_sgd_claims, name, MODELS[model](), K)
     import subjects_convolution  # which stand on this module
     import subjects_policy
+    import subjects_video
     yield from subjects_policy.cases()
     yield from subjects_convolution.cases()
+    yield from subjects_video.cases()
 
 
 def layer_claims(subject: str, layer: Any, D: int, own: bool) -> Iterator[Claim | DirectionClaim | Row]:

@@ -8,6 +8,7 @@ from time import monotonic
 
 import game_results
 import regression_results
+import video_results
 from console import guarded
 from jobs import Job
 from options import ALL, arguments, listing
@@ -16,7 +17,7 @@ from maml_numpy import backend, checkpoint, experiments, parallel, points, runs
 from maml_numpy.experiments import shipped
 from maml_numpy.runs import CHECKPOINT
 
-RESULTS = {"games": game_results, "regression": regression_results}
+RESULTS = {"games": game_results, "regression": regression_results, "video": video_results}
 
 
 def agree(experiment, present, named, args):

@@ -9,8 +9,9 @@ import operator
 
 import numpy as np
 
-FUNCTIONS = {"asarray", "asnumpy", "broadcast_to", "concatenate", "empty", "empty_like", "full", "isfinite", "matmul",
-             "moveaxis", "ones", "result_type", "sign", "sqrt", "stack", "tanh", "zeros", "zeros_like"}
+FUNCTIONS = {"asarray", "asnumpy", "broadcast_to", "concatenate", "empty", "empty_like", "exp", "full", "isfinite",
+             "log", "log1p", "matmul", "moveaxis", "ones", "result_type", "sign", "sqrt", "stack", "tanh", "zeros",
+             "zeros_like"}
 METHODS = {"all", "argmin", "astype", "copy", "dot", "max", "mean", "reshape", "sum", "swapaxes"}
 ATTRIBUTES = {"T", "dtype", "imag", "itemsize", "ndim", "real", "shape", "size", "strides"}
 OPERATORS = ("add", "sub", "mul", "truediv", "matmul", "pow", "and_", "or_", "lt", "le", "gt", "ge", "eq", "ne")

@@ -12,14 +12,16 @@ import subjects_policy
 from maml_numpy import inner
 from maml_numpy.algorithms import MAML
 from maml_numpy.batch import Inputs
-from maml_numpy.layers import Convolution, Dense, ReLU, SparseDense, Tanh, products
+from maml_numpy.layers import Convolution, Dense, ReLU, Softmax, SparseDense, Tanh, products
 from maml_numpy.learned import LearnedLoss
-from maml_numpy.losses import L1, MSE
+from maml_numpy.losses import L1, MSE, Bernoulli
 from maml_numpy.network import mlp
 from maml_numpy.optim import Adam
 from maml_numpy.parameters import Layout
 from maml_numpy.rl.policy import PPO, Reinforce, softmax
 from maml_numpy.rl.trust_region import conjugate_gradients, fisher_vector_product
+from maml_numpy.video import predictor
+from maml_numpy.video.codes import divergence, divergence_backward
 
 ROOT = Path(__file__).parents[1]
 NOTES = sorted((ROOT / "derivations").glob("*.md"))
@@ -100,7 +102,8 @@ FORMS = dict(index_forms())
 
 def test_every_rule_has_its_index_form():
     assert set(FORMS) == {"Dense", "ReLU", "Tanh", "MSE", "L1", "Network", "Supervised", "inner", "MAML", "Adam",
-                          "LearnedLoss", "LowRank", "Convolution", "SparseDense", "PolicyLoss", "TrustRegion"}
+                          "LearnedLoss", "LowRank", "Convolution", "SparseDense", "PolicyLoss", "TrustRegion",
+                          "Softmax", "Bernoulli", "divergence", "mixed"}
 
 
 def execute(name, **values):
@@ -116,6 +119,7 @@ def close(found, wanted):
 
 @pytest.mark.parametrize("layer, name, shared", [(Dense(4, 5), "Dense", False), (Dense(4, 5), "Dense", True),
                                                  (ReLU(), "ReLU", False), (Tanh(), "Tanh", False),
+                                                 (Softmax(0.7), "Softmax", False),
                                                  (Convolution(4, 5, 2, 3, 3, 2, 1), "Convolution", False),
                                                  (Convolution(4, 5, 2, 7, 2), "Convolution", True)])
 def test_index_form_of_layers(layer, name, shared):
@@ -145,7 +149,7 @@ def test_index_form_of_layers(layer, name, shared):
             close(value.sum(axis=0) if shared else value, wanted)
 
 
-@pytest.mark.parametrize("loss", [MSE(), L1()], ids=["MSE", "L1"])
+@pytest.mark.parametrize("loss", [MSE(), L1(), Bernoulli()], ids=["MSE", "L1", "Bernoulli"])
 def test_index_form_of_losses(loss):
     y, target, dy_bar = RNG.standard_normal((3, 2, 3, 4))
     dloss = RNG.standard_normal(2)
@@ -297,6 +301,21 @@ def test_index_form_of_the_trust_region():
     close(form["Fv"], times(v))
     found = conjugate_gradients(lambda w: times(w) + 0.1 * w, dtheta, 3 * theta.size, 1e-30)
     assert np.allclose(found, form["s"], rtol=1e-8)
+
+
+def test_index_form_of_the_divergences():
+    y = RNG.standard_normal((4, 3))
+    form = execute("divergence", y=y, dkl=0.4, dusage=1.3)
+    found, cache = divergence(y)
+    assert np.allclose([form["kl"], form["usage"]], found, rtol=1e-12)
+    close(form["dy"], divergence_backward(cache, 0.4, 1.3))
+
+
+def test_index_form_of_the_mixture():
+    z, mask, dy = RNG.standard_normal((4, 18)), RNG.standard_normal((4, 3)), RNG.standard_normal((4, 6))
+    form = execute("mixed", z=z, mask=mask, dy=dy)
+    close(form["y"], predictor.mixed(z, mask)), close(form["dz"], predictor.mixed_back_images(dy, mask))
+    close(form["dmask"], predictor.mixed_back_mask(dy, z))
 
 
 def test_index_form_of_adam():

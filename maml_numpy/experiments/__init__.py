@@ -7,7 +7,8 @@ from typing import Any
 from ..checkpoint import Checkpoint, CheckpointError
 
 NAMES = {"sinusoid": "regression", "two_phase": "regression", "daml": "regression", "sinusoid_small": "regression",
-         "reptile": "regression", "pong": "games", "cartpole": "games"}  # experiment -> what kind of thing is learned
+         "reptile": "regression", "pong": "games", "cartpole": "games",
+         "video": "video"}  # experiment -> what kind of thing is learned
 
 
 def find(name: str) -> ModuleType:

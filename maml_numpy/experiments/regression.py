@@ -22,10 +22,11 @@ RATES = tuple(10.0 ** (i / 4) for i in range(-14, 1))  # four to a decade, from 
 CHUNK = 200  # tasks tested at a time, which bounds the memory of a fine grid
 
 
-def option(default: Any, doc: str, choices: Iterable[str] | None = None, test: bool = False) -> Any:
-    """A field of a configuration: its default, a sentence for --help, what it may be, and whether it is of the test
-    alone, so that it need not be what it was in training."""
-    return field(default=default, metadata={"doc": doc, "choices": choices, "test": test})
+def option(default: Any, doc: str, choices: Iterable[str] | None = None, test: bool = False, many: bool = False
+           ) -> Any:
+    """A field of a configuration: its default, a sentence for --help, what it may be, whether it is of the test alone,
+    so that it need not be what it was in training, and whether a tuple is a list of any length, not a range."""
+    return field(default=default, metadata={"doc": doc, "choices": choices, "test": test, "many": many})
 
 
 def check(config: Any, **least: float) -> None:

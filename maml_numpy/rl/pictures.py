@@ -1,13 +1,11 @@
 """Figures of games: how a policy learned, what its first layer looks for, a game it plays."""
 
 from itertools import cycle
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Callable, Mapping, Sequence
 
 import numpy as np
 
 from ..backend import Array
-from ..files import replacing
 from ..plots import BLACK, BLUE, STYLES
 
 if TYPE_CHECKING:
@@ -78,27 +76,3 @@ def game_view(figure: Any, screen: Array, name: str) -> Callable[[Array, float],
         picture.set_data(screen)
         bar.set_height(probability)
     return show
-
-
-def save_animation(path: Path, frames: Iterable[tuple[Array, float]], name: str, fps: int = 15) -> None:
-    """Write (screen, probability) after (screen, probability) to `path` as GIF, whole or not at all."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-    from PIL import Image  # with which matplotlib writes its own
-    frames = iter(frames)
-    screen, probability = next(frames)
-    figure = Figure(figsize=(3.2, 3.2), dpi=80)
-    canvas, show = FigureCanvasAgg(figure), game_view(figure, screen, name)
-
-    def drawn() -> Any:
-        canvas.draw()
-        return Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3].copy()).quantize(32)
-
-    def rest() -> Any:
-        for screen, probability in frames:
-            show(screen, probability)
-            yield drawn()
-
-    show(screen, probability)
-    with replacing(path) as file:
-        drawn().save(file, format="GIF", save_all=True, append_images=rest(), duration=1000 // fps, loop=0)

@@ -7,6 +7,7 @@ target's place; actions, advantages, old log-probabilities and values are consta
 from typing import Any, NamedTuple, Protocol
 
 from ..backend import Array, array_module
+from ..layers.softmax import log_softmax, pushed
 from ..losses import Loss
 
 
@@ -31,12 +32,8 @@ class Policy(NamedTuple):
 
 
 def softmax(y: Array) -> Policy:
-    """logits y (..., A) -> the policy. The largest is taken off first, so that nothing overflows."""
-    xp = array_module(y)
-    shifted = y - y.real.max(axis=-1, keepdims=True)
-    exp = xp.exp(shifted)
-    total = exp.sum(axis=-1, keepdims=True)
-    return Policy(exp / total, shifted - xp.log(total))  # (policy.1)
+    """logits y (..., A) -> the policy."""
+    return Policy(*log_softmax(y))  # (policy.1)
 
 
 def entropy(policy: Policy) -> Array:
@@ -56,7 +53,7 @@ def through(policy: Policy, dlog_pi: Array) -> Array:
 
 def fisher_times(policy: Policy, y_dot: Array) -> Array:
     """(diag pi - pi piᵀ) y_dot, (..., A): the Fisher matrix of a softmax, which is also how pi moves with y."""
-    return policy.pi * (y_dot - (policy.pi * y_dot).sum(axis=-1, keepdims=True))  # (policy.5)
+    return pushed(policy.pi, y_dot)  # (policy.5)
 
 
 def moved(policy: Policy, decisions: Decisions) -> Array:

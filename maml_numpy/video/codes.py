@@ -1,0 +1,77 @@
+"""A discrete code with a derivative: Gumbel-softmax, and its distance from a uniform code.
+
+Derived in derivations/23_codes.md.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ..backend import Array, array_module
+from ..layers.softmax import Softmax, SoftmaxCache, log_softmax, pushed
+
+
+def gumbel(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
+    """Standard Gumbel noise, float64: the largest of logits plus such noise is drawn by their softmax."""
+    return rng.gumbel(size=shape)
+
+
+def nearest(y: Array) -> Array:
+    """1 at the largest entry of every example and 0 elsewhere, (..., C)."""
+    xp = array_module(y)
+    return (xp.arange(y.shape[-1]) == y.real.argmax(axis=-1)[..., None]).astype(y.dtype)  # (codes.3)
+
+
+class GumbelSoftmax:
+    """A sample of a categorical distribution, softened: softmax((logits + noise) / tau).
+
+    tau: the temperature, above 0. hard: hand out `nearest` of the sample, one code and nothing of the others; the way
+    back is by definition that of the soft sample (straight-through). Raises ValueError for a tau that is not positive.
+    """
+
+    def __init__(self, tau: float, hard: bool = False):
+        self.softmax, self.hard = Softmax(tau), hard
+
+    def forward(self, logits: Array, noise: Array) -> tuple[Array, SoftmaxCache]:
+        """logits, noise (N, C) -> the code (N, C)."""
+        y, cache = self.softmax.forward({}, logits + noise)  # (codes.1)
+        return nearest(y) if self.hard else y, cache
+
+    def backward(self, cache: SoftmaxCache, dcode: Array) -> Array:
+        """dcode (N, C) -> dlogits (N, C)."""
+        return self.softmax.backward({}, cache, dcode, {})  # (codes.2)
+
+
+class KLCache(NamedTuple):
+    """q: the distribution of every example, (N, C). log_q: its logarithm. log_usage: that of its mean, (C,)."""
+
+    q: Array
+    log_q: Array
+    log_usage: Array
+
+
+class Divergence(NamedTuple):
+    """How far codes are from uniform ones, in nats.
+
+    kl: mean over examples, 0 to log C. usage: of the mean over examples, 0 if every code is used as often as any other;
+    the rest of kl is what the code tells of its example.
+    """
+
+    kl: Array
+    usage: Array
+
+
+def divergence(logits: Array) -> tuple[Divergence, KLCache]:
+    """Of q = softmax(logits), (N, C)."""
+    xp = array_module(logits)
+    q, log_q = log_softmax(logits)
+    mean, even = q.mean(axis=0), np.log(q.shape[-1])
+    log_usage = xp.log(mean)
+    kl = (q * log_q).sum(axis=-1).mean() + even  # (codes.4)
+    usage = (mean * log_usage).sum() + even  # (codes.5)
+    return Divergence(kl, usage), KLCache(q, log_q, log_usage)
+
+
+def divergence_backward(cache: KLCache, dkl: float, dusage: float) -> Array:
+    """dlogits (N, C) for gradients dkl and dusage at the two."""
+    return pushed(cache.q, dkl * cache.log_q + dusage * cache.log_usage) / len(cache.q)  # (codes.6)
