@@ -2,8 +2,12 @@
 
 import os
 import signal
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,6 +25,7 @@ from maml_numpy.rl.training import Collected, Minibatches
 from maml_numpy.rl.trust_region import TrustRegion
 from maml_numpy.rl.workers import Workers
 
+ROOT = Path(__file__).parents[1]
 RNG = np.random.default_rng(0)
 SMALL = cartpole.Config(iterations=3, episodes=4, H=8, updates=2, size=50)
 
@@ -186,7 +191,6 @@ def test_environments_of_the_wrong_kind(environment, id, said):
 
 @pytest.mark.parametrize("module, name", [("gymnasium", "gymnasium"), ("ale_py", "ale-py")])
 def test_missing_libraries_are_named(monkeypatch, module, name):
-    import sys
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(ValueError, match=f"python -m pip install '{name}"):
         Pong()
@@ -357,3 +361,28 @@ def test_methods():
         source.on(object())
     assert games.settings(pong.Config(), "trpo").critic == 0
     assert [name for name, kind in experiments.NAMES.items() if kind == "games"] == ["pong", "cartpole"]
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/task"), reason="needs /proc to find a process's children")
+@pytest.mark.parametrize("how, code", [(signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)])
+def test_no_worker_outlives_the_command(tmp_path, how, code):
+    command = [sys.executable, ROOT / "scripts" / "train.py", "cartpole", "--method", "ppo", "--iterations", "100000",
+               "--out", tmp_path]
+    process = subprocess.Popen(list(map(str, command)), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    metrics, limit = tmp_path / "cartpole" / "ppo-seed0" / "metrics.jsonl", time.monotonic() + 60
+    while not (metrics.exists() and metrics.stat().st_size) and time.monotonic() < limit:
+        time.sleep(0.1)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    process.send_signal(how)
+    assert process.wait(30) == code and children
+    while any(map(running, children)) and time.monotonic() < limit:
+        time.sleep(0.1)
+    assert not any(map(running, children))
+
+
+def running(pid):
+    """Whether a process is there and no zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
