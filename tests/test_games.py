@@ -24,6 +24,7 @@ from maml_numpy.rl.policy import PPO, Decisions, Reinforce, kl, softmax
 from maml_numpy.rl.training import Collected, Minibatches
 from maml_numpy.rl.trust_region import TrustRegion
 from maml_numpy.rl.workers import Workers
+from maml_numpy.training import NonFinite
 
 ROOT = Path(__file__).parents[1]
 RNG = np.random.default_rng(0)
@@ -318,7 +319,9 @@ def test_a_trust_region_is_kept_and_used(delta):
     after, _, facts = TrustRegion(delta).improve(net, params, TrustRegion(delta).start(params), batch, RNG)
     distance = kl(old, softmax(net.forward(after, x)[0])).mean()
     assert 0.2 * delta < distance <= delta and np.isclose(distance, facts["kl"])
-    assert facts["loss"] < 0
+    log_ratio = softmax(net.forward(after, x)[0]).log_pi - old.log_pi
+    taken = np.take_along_axis(log_ratio, batch.decisions.action[:, None], axis=-1)[:, 0]
+    assert np.isclose(facts["loss"], -(np.expm1(taken) * batch.decisions.advantage).mean()) and facts["loss"] < 0
 
 
 def test_without_anything_to_gain_the_trust_region_stays():
@@ -328,6 +331,22 @@ def test_without_anything_to_gain_the_trust_region_stays():
     nothing = batch._replace(decisions=batch.decisions._replace(advantage=np.zeros(200)))
     after, state, facts = TrustRegion(0.01).improve(net, params, TrustRegion(0.01).start(params), nothing, RNG)
     assert np.array_equal(after, params) and state.t == 1 and facts["kl"] == 0
+
+
+def test_a_gradient_that_is_no_number_stops_a_trust_region():
+    net = Network(4, [Dense(4, 8), ReLU(), Dense(8, 2)])
+    params = net.initialise(np.random.default_rng(2), uniform_fan_in, np.float64)
+    _, _, batch = collected(np.random.default_rng(3), net, params)
+    wrong = batch._replace(decisions=batch.decisions._replace(advantage=np.full(200, np.nan)))
+    with pytest.raises(NonFinite, match="the policy's gradient is not finite"):
+        TrustRegion(0.01).improve(net, params, TrustRegion(0.01).start(params), wrong, RNG)
+
+
+def test_a_ratio_beyond_all_bounds_is_flat():
+    decision = Decisions(np.array([0]), np.float32([1.0]), np.float32([-200.0]), np.zeros(1))
+    with np.errstate(over="ignore"):
+        loss, slope, _ = PPO(0.2).surrogate(np.float32([0.0]), decision)
+    assert loss == np.float32(-1.2) and slope == 0
 
 
 def test_minibatches_step_along_the_gradient():

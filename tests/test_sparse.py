@@ -35,6 +35,14 @@ def test_it_equals_the_dense_layer(N):
     assert not outs[2]["Wb"].any() and not outs[3]["Wb"].any() and x_bar is None
 
 
+@pytest.mark.parametrize("N", [1, 257, 513])
+def test_the_order_within_a_row_does_not_matter(N):
+    x, params = frames(N), {"Wb": RNG.standard_normal((D + 1, M))}
+    back = np.concatenate([np.arange(stop - 1, start - 1, -1) for start, stop in zip(x.start, x.start[1:])]).astype(int)
+    y, _ = SparseDense(D, M).forward(params, SparseRows(x.index[back], x.value[back], x.start))
+    assert np.allclose(y, x.dense(D) @ params["Wb"][:-1] + params["Wb"][-1])
+
+
 def test_rows_that_nothing_is_active_in_keep_their_gradient_at_zero():
     layer, x = SparseDense(D, M), frames(600)
     params, out = {"Wb": RNG.standard_normal((D + 1, M))}, {"Wb": np.full((D + 1, M), np.nan)}

@@ -95,6 +95,12 @@ def test_divergences_at_their_ends():
     assert np.allclose(divergence(np.full((4, 3), 2.5))[0], 0, atol=1e-12)
 
 
+def test_a_code_that_is_sure_beyond_rounding_has_a_divergence():
+    logits = np.float32([[0, -200], [0, -150]])
+    found, cache = divergence(logits)
+    assert np.allclose(found, log(2)) and found.kl.dtype == np.float32 and np.isfinite(cache.log_usage).all()
+
+
 def test_images_are_mixed_by_their_shares():
     z, mask = RNG.standard_normal((4, 18)), np.array([[1, 0], [0, 1], [0.5, 0.5], [2, 3]])
     images = z.reshape(4, 9, 2)

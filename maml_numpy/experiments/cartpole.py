@@ -23,7 +23,7 @@ class Config(Numbers):
     iterations: int = option(80, "rounds of playing and improving")
     eps: float = option(0.2, "how far PPO lets the ratio of new to old probability go")
     beta: float = option(1.5e-2, "learning rate (Adam)")
-    size: int = option(games.ALL, "decisions drawn for each update of ppo")
+    size: int = option(0, "decisions drawn for each update of ppo; 0 for all")
     env: str = option("CartPole-v1", "gymnasium's name of the environment: a vector to see, a finite choice of actions")
 
 

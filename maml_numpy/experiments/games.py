@@ -19,7 +19,6 @@ from .regression import check, option
 
 TEST_SEED = 2017  # of the episodes of a test, which a training of a smaller seed never plays
 RANDOM = "random"
-ALL = 10 ** 9  # decisions drawn for an update: all there are
 
 
 @dataclass(frozen=True)
@@ -38,13 +37,13 @@ class Numbers:
     beta: float = option(1e-3, "learning rate (Adam)")
     decay: float = option(0.5, "share of the training, at its end, over which beta falls to 0 by a cosine")
     updates: int = option(16, "updates in each round of ppo; reinforce and trpo take one, with all decisions")
-    size: int = option(8192, "decisions drawn for each update of ppo")
+    size: int = option(8192, "decisions drawn for each update of ppo; 0 for all")
     delta: float = option(0.01, "how far trpo may move the policy in a round, in nats")
     test_episodes: int = option(100, "episodes of a test", test=True)
 
     def __post_init__(self) -> None:
         check(self, iterations=0, episodes=1, skip=1, H=1, gamma=0, lam=0, critic=0, bonus=0, beta=0, decay=0,
-              updates=1, size=1, test_episodes=1)
+              updates=1, size=0, test_episodes=1)
         for name in ("gamma", "lam", "decay"):
             if not getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be at most 1, got {getattr(self, name)}")
@@ -54,7 +53,7 @@ class Numbers:
 
 def settings(config: Any, method: str) -> Any:
     """The configuration that a method goes by: REINFORCE and TRPO take the returns as they are, all of them at once."""
-    return replace(config, critic=0.0, updates=1, size=ALL) if method in ("reinforce", "trpo") else config
+    return replace(config, critic=0.0, updates=1, size=0) if method in ("reinforce", "trpo") else config
 
 
 def network(environment: Environment, config: Any) -> Network:

@@ -55,8 +55,8 @@ def joined(parts: list[SparseRows]) -> SparseRows:
 class Block(NamedTuple):
     """Some rows, and the columns that are active in them.
 
-    rows: which, (B,). columns: which rows of [W; b] they meet, the last of them b, (A + 1,). x1: what they hold there,
-    and a column of ones, (B, A + 1).
+    rows: which, (B,). columns: which rows of [W; b] they meet, the last of them b, (U + 1,). x1: what they hold there,
+    and a column of ones, (B, U + 1).
     """
 
     rows: Any
@@ -68,8 +68,8 @@ class SparseDense:
     """A dense layer of D features in and M out that takes `SparseRows`, with W (D, M) and b (1, M) as `Dense` has them.
 
     Rows without a task axis, shared parameters, and no way back to the rows: dx and x_bar are None, as nothing that is
-    an index has a derivative. Raises ValueError for a size below 1, for parameters of several tasks, and for a column
-    that is not in 0..D - 1.
+    an index has a derivative. Raises ValueError for a size below 1, for parameters of several tasks, and, in a batch,
+    for a column that is not in 0..D - 1.
     """
 
     zeros = frozenset({"W_bar", "b_bar"})
@@ -139,10 +139,7 @@ class SparseDense:
     def _block(self, rows: Any, x: SparseRows, columns: Array, place: Array) -> Block:
         """The block of these rows. place: where each nonzero's column stands among the columns."""
         x1 = np.zeros((x.N, len(columns) + 1), x.value.dtype)
-        if x.N == 1:
-            x1[0, :-1] = x.value
-        else:
-            x1[x.row_of(), place] = x.value
+        x1[x.row_of(), place] = x.value
         x1[:, -1] = 1
         with_bias = np.empty(len(columns) + 1, np.intp)
         with_bias[:-1], with_bias[-1] = columns, self.D

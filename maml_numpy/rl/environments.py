@@ -90,7 +90,8 @@ class Pong:
     def step(self, action: int) -> Outcome:
         """Act for `skip` frames."""
         self.frame, reward, over, cut, _ = self.env.step(action + 2)
-        return Outcome(self._change(), float(reward), reward != 0 or over or cut, over or cut, cut)
+        return Outcome(self._change(), float(reward), reward != 0 or over or cut, over or cut,
+                       cut and not over and not reward)
 
     def screen(self) -> Array:
         """What a person sees, (210, 160, 3) uint8."""
@@ -120,7 +121,7 @@ class Control:
         seen, actions = self.env.observation_space, self.env.action_space
         if len(seen.shape or ()) != 1:
             raise ValueError(f"{id} shows {seen}; what is wanted is a vector")
-        if not hasattr(actions, "n"):
+        if type(actions).__name__ != "Discrete" or actions.start:
             raise ValueError(f"{id} takes actions in {actions}; what is wanted is a finite choice")
         self.D, self.A = seen.shape[0], int(actions.n)
 
@@ -131,7 +132,7 @@ class Control:
     def step(self, action: int) -> Outcome:
         """Act once."""
         seen, reward, over, cut, _ = self.env.step(action)
-        return Outcome(seen.astype(np.float32)[None], float(reward), over or cut, over or cut, cut)
+        return Outcome(seen.astype(np.float32)[None], float(reward), over or cut, over or cut, cut and not over)
 
 
 def _gymnasium() -> Any:

@@ -42,7 +42,7 @@ def entropy(policy: Policy) -> Array:
 
 
 def kl(old: Policy, new: Policy) -> Array:
-    """The divergence of new from old, sum pi_old (log pi_old - log pi_new), (...,), in nats."""
+    """The divergence of old from new, sum pi_old (log pi_old - log pi_new), (...,), in nats."""
     return (old.pi * (old.log_pi - new.log_pi)).sum(axis=-1)  # (policy.3)
 
 
@@ -57,9 +57,10 @@ def fisher_times(policy: Policy, y_dot: Array) -> Array:
 
 
 def moved(policy: Policy, decisions: Decisions) -> Array:
-    """An estimate, from the action taken alone, of the divergence from the policy that took it, r - 1 - log r, (T, N).
+    """An estimate, from the action taken alone, of how far the policy is from the one that took it.
 
-    Its mean over actions drawn from the old policy is `kl`, and it is never negative.
+    rho - 1 - log rho, (T, N), rho the ratio of new to old probability: its mean over actions drawn from the old policy
+    is `kl`, and it is never negative.
     """
     xp = array_module(policy.log_pi)
     log_ratio = xp.take_along_axis(policy.log_pi, decisions.action[..., None], axis=-1)[..., 0] - decisions.log_prob
@@ -159,13 +160,13 @@ class PPO(PolicyLoss):
         self.eps = float(eps)
 
     def surrogate(self, log_prob: Array, decisions: Decisions) -> tuple[Array, Array, Array]:
-        """-min(r A, clip(r, 1 - eps, 1 + eps) A): its slope in log r is -r A where it is free, 0 where it is flat."""
+        """-min(rho A, clip(rho, 1 - eps, 1 + eps) A): its slope in log rho is -rho A where free, 0 where flat."""
         xp, advantage = array_module(log_prob), decisions.advantage
         ratio = xp.exp(log_prob - decisions.log_prob)  # (policy.13)
         edge = 1 + self.eps * xp.sign(advantage)
-        free = (advantage * (ratio.real - edge) < 0).astype(advantage.dtype)
-        slope = -free * advantage * ratio  # (policy.15)
-        return slope - (1 - free) * advantage * edge, slope, slope  # (policy.14)
+        free = advantage * (ratio.real - edge) < 0
+        slope = -advantage * xp.where(free, ratio, 0)  # (policy.15)
+        return slope - advantage * xp.where(free, 0, edge), slope, slope  # (policy.14)
 
 
 class CriticCache(NamedTuple):
@@ -210,7 +211,7 @@ class ActorCritic:
 
 
 def _entropy_slope(policy: Policy) -> Array:
-    """The gradient of minus the entropy at the logits, pi (log pi + H), (..., A)."""
+    """The gradient of minus the entropy E at the logits, pi (log pi + E), (..., A)."""
     return policy.pi * (policy.log_pi + entropy(policy)[..., None])
 
 

@@ -41,7 +41,7 @@ class Update(Protocol):
 
 @dataclass(frozen=True)
 class Minibatches:
-    """`updates` steps of an optimizer, each on `size` decisions drawn at random from those collected.
+    """`updates` >= 1 steps of an optimizer, each on `size` decisions drawn at random from those collected; 0 for all.
 
     A smaller collection is used whole, and the count of decisions used is among the numbers returned.
     """
@@ -59,7 +59,7 @@ class Minibatches:
                 ) -> tuple[Array, Any, dict[str, float]]:
         """As `Update` says; the numbers are those of the last minibatch, after its step."""
         total = len(collected.decisions.action)
-        size, one = min(self.size, total), np.ones((), theta.dtype)
+        size, one = min(self.size or total, total), np.ones((), theta.dtype)
         theta_bar = np.empty_like(theta)
         for _ in range(self.updates):
             part = collected.take(rng.choice(total, size, replace=False))

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..backend import Array, keep_floats
 from ..network import Network, Pass
+from ..training import NonFinite
 from .policy import Policy, Reinforce, entropy, fisher_times, kl, softmax
 
 
@@ -39,7 +40,10 @@ def conjugate_gradients(times: Callable[[Array], Array], b: Array, iterations: i
         if rr <= enough:
             break
         Ap = times(p)
-        step = rr / float(p @ Ap)  # (trust_region.4)
+        curvature = float(p @ Ap)
+        if curvature <= 0:  # rounding, far below what matters
+            break
+        step = rr / curvature  # (trust_region.4)
         s, r = s + step * p, r - step * Ap  # (trust_region.5)
         rr, before = float(r @ r), rr
         p = r + rr / before * p  # (trust_region.6)
@@ -85,6 +89,8 @@ class TrustRegion:
         _, cache = loss.forward(y, decisions)
         old, dtheta = cache.policy, np.empty_like(theta)
         _, deltas = network.backward(run, loss.backward(cache, one), dtheta, wanted=False)
+        if not np.isfinite(dtheta).all():
+            raise NonFinite("the policy's gradient is not finite; a smaller delta may help")
 
         def times(v: Array) -> Array:
             return fisher_vector_product(network, run, deltas, old, v) + self.damping * v  # (trust_region.7)

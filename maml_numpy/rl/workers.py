@@ -89,6 +89,8 @@ class Workers:
         return [found[number] for number in numbers], mishaps
 
     def _start(self, index: int) -> None:
+        if self.connections[index] is not None:
+            self.connections[index].close()
         ours, theirs = self.context.Pipe()
         self.processes[index] = self.context.Process(target=_work, args=(theirs, self.make, self.seed), daemon=True)
         with prepared():
@@ -121,3 +123,7 @@ def _work(connection: Connection, make: Make, seed: int) -> None:
                                      ENVIRONMENT_SEEDS * seed + number))
             except ArithmeticError as error:
                 connection.send(ArithmeticError(f"episode {number}, {error}"))
+            except (EOFError, OSError):  # of the connection: nobody listens
+                raise
+            except Exception as error:
+                connection.send(error)

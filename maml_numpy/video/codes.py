@@ -3,6 +3,7 @@
 Derived in derivations/23_codes.md.
 """
 
+from math import log
 from typing import NamedTuple
 
 import numpy as np
@@ -65,10 +66,10 @@ def divergence(logits: Array) -> tuple[Divergence, KLCache]:
     """Of q = softmax(logits), (N, C)."""
     xp = array_module(logits)
     q, log_q = log_softmax(logits)
-    mean, even = q.mean(axis=0), np.log(q.shape[-1])
-    log_usage = xp.log(mean)
+    top, even = log_q.real.max(axis=0), log(q.shape[-1])
+    log_usage = top + xp.log(xp.exp(log_q - top).mean(axis=0))  # not log of the mean: q may round to zero
     kl = (q * log_q).sum(axis=-1).mean() + even  # (codes.4)
-    usage = (mean * log_usage).sum() + even  # (codes.5)
+    usage = (q.mean(axis=0) * log_usage).sum() + even  # (codes.5)
     return Divergence(kl, usage), KLCache(q, log_q, log_usage)
 
 
