@@ -61,7 +61,7 @@ class Pong:
         try:
             ale_py = import_module("ale_py")
         except ImportError as error:
-            raise ValueError("Pong needs ale-py: python -m pip install 'ale-py>=0.10'") from error
+            raise ValueError("Pong needs ale-py: python -m pip install 'ale-py>=0.10.1'") from error
         ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)  # it greets on stderr otherwise
         gymnasium.register_envs(ale_py)
         self.skip = skip
