@@ -34,7 +34,7 @@ class Config:
     """The numbers of one run. Raises ValueError for what makes no sense."""
 
     iterations: int = option(3000, "updates")
-    size: int = option(32, "width and height of a frame, in pixels")
+    size: int = option(20, "width and height of a frame, in pixels")
     square: int = option(5, "width and height of the square")
     shifts: tuple[int, ...] = option((2, 3), "by how many pixels to the right it may move, each as likely", many=True)
     codes: int = option(0, "values of the code; 0 for as many as there are shifts")
