@@ -3,10 +3,11 @@
 import json
 from collections import deque
 from dataclasses import asdict
-from statistics import mean, median, stdev
+from statistics import mean, stdev
 
 import numpy as np
 from jobs import theta_of
+from tables import markdown, spread, text
 
 from maml_numpy import animation, experiments, files, plots, runs
 from maml_numpy.rl import pictures
@@ -64,13 +65,6 @@ def table(by_title):
     return rows if scored else [row[:3] for row in rows]
 
 
-def spread(values, form):
-    """A number, or the median and the range of several."""
-    if len(values) == 1:
-        return format(values[0], form)
-    return f"{median(values):{form}} ({min(values):{form}} to {max(values):{form}})"
-
-
 def write_test(experiment, args, jobs, results, seconds):
     """Print the results of all jobs, and write them, with the figures, beside the runs."""
     home, config, by_title, curves, skip = args.out / args.experiment, jobs[0].config, {}, {}, {}
@@ -82,13 +76,9 @@ def write_test(experiment, args, jobs, results, seconds):
             curves.setdefault(experiment.TITLES[job.method], []).append(metrics)
             skip[experiment.TITLES[job.method]] = numbers_of(job).skip
     rows = table(by_title)
-    widths = [max(map(len, column)) for column in zip(*rows)]
     print(f"{config.test_episodes} episodes each, actions drawn from the policy; mean ± 95% interval over episodes, or "
           "median and range over seeds")
-    for row in rows:
-        print(f"{row[0]:<{widths[0]}}" + "".join(f"  {cell:>{width}}" for cell, width in zip(row[1:], widths[1:])))
-    markdown = [f"| {' | '.join(row)} |" for row in rows]
-    markdown.insert(1, "|---" * len(rows[0]) + "|")
+    print(text(rows))
     figures = {}
     if curves:
         figures["training"] = pictures.learning_curves(curves, skip, args.experiment)
@@ -96,7 +86,7 @@ def write_test(experiment, args, jobs, results, seconds):
         figures |= experiment.figures(config, {job.method: theta_of(job) for job in jobs if job.seed == args.seed})
     files.write_text(home / "test.json", json.dumps({
         "experiment": args.experiment, "config": asdict(config), "seconds": round(seconds, 1), "methods": by_title}))
-    files.write_text(home / "test.md", "\n".join(markdown) + "\n")
+    files.write_text(home / "test.md", markdown(rows) + "\n")
     for name, figure in figures.items():
         plots.save(figure, home / f"{name}.png")
     print(f"saved test.json, test.md{''.join(f', {name}.png' for name in figures)} in {home}")

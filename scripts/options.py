@@ -39,7 +39,7 @@ def arguments(argv):
                         help="seconds between checkpoints; default 10")
     parser.add_argument("--out", type=Path, default=Path("runs"),
                         help="folder for runs, results and figures; default runs")
-    if experiments.NAMES[name] == "games":
+    if hasattr(experiment, "WATCHED"):
         parser.add_argument("--watch", type=Path, nargs="?", const=Path(""), metavar="GAME.gif",
                             help="watch a game of the policy, in a file, or on the screen when none is named")
         parser.add_argument("--decisions", type=int, default=2000, help="how much of it, at most; default 2000")
@@ -49,8 +49,9 @@ def arguments(argv):
     args = vars(parser.parse_args(argv))
     named = experiments.tuples({option.name: args.pop(option.name) for option in fields(experiment.Config)
                                 if option.name in args})
-    for flagged, least in (("seed", 0), ("seeds", 1), ("processes", 1), ("steps", 0), ("save_every", 0)):
-        if not args[flagged] >= least:
+    for flagged, least in (("seed", 0), ("seeds", 1), ("processes", 1), ("steps", 0), ("save_every", 0),
+                           ("decisions", 1)):
+        if not args.get(flagged, least) >= least:
             raise ValueError(f"--{flagged} must be at least {least}, got {args[flagged]}")
     args.setdefault("watch", None)
     learned = bool(args["test"] or args["adapt"] or args["watch"])

@@ -2,9 +2,9 @@
 
 import json
 from dataclasses import asdict
-from statistics import median
 
 from jobs import theta_of
+from tables import markdown, spread, text
 
 from maml_numpy import animation, experiments, files, plots, runs
 from maml_numpy.video import pictures
@@ -42,15 +42,6 @@ def table(by_title):
     return rows
 
 
-def spread(values, form):
-    """A number, or the median and the range of several; a dash where there is none."""
-    if None in values:
-        return "-"
-    if len(values) == 1:
-        return format(values[0], form)
-    return f"{median(values):{form}} ({min(values):{form}} to {max(values):{form}})"
-
-
 def write_test(experiment, args, jobs, results, seconds):
     """Print the results of all jobs, and write them, with the figures, beside the runs."""
     home, config, by_title, curves = args.out / args.experiment, jobs[0].config, {}, {}
@@ -65,11 +56,7 @@ def write_test(experiment, args, jobs, results, seconds):
     print(f"{summary['pairs']} pairs of frames; the least error without knowing the shift, the floor, is "
           f"{summary['floor']:.3g}.\nSharp and correct: every pixel within {summary['tolerance']:g} of one of the true "
           "futures, the code drawn uniformly.")
-    widths = [max(map(len, column)) for column in zip(*rows)]
-    for row in rows:
-        print(f"{row[0]:<{widths[0]}}" + "".join(f"  {cell:>{width}}" for cell, width in zip(row[1:], widths[1:])))
-    markdown = [f"| {' | '.join(row)} |" for row in rows]
-    markdown.insert(1, "|---" * len(rows[0]) + "|")
+    print(text(rows))
     learned = {job.method: theta_of(job) for job in jobs if job.seed == args.seed}
     figures = experiment.figures(config, learned)
     if curves:
@@ -77,7 +64,7 @@ def write_test(experiment, args, jobs, results, seconds):
     files.write_text(home / "test.json", json.dumps({
         "experiment": args.experiment, "config": asdict(config), **summary, "seconds": round(seconds, 1),
         "methods": by_title}, indent=1))
-    files.write_text(home / "test.md", "\n".join(markdown) + "\n")
+    files.write_text(home / "test.md", markdown(rows) + "\n")
     for name, figure in figures.items():
         plots.save(figure, home / f"{name}.png")
     animation.save(home / "roll_out.gif", *pictures.moving(experiment.roll_out(config, learned), config.size),

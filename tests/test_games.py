@@ -54,6 +54,8 @@ class Walk:
                 if self.flag:
                     open(self.flag, "w").close()
                 os.kill(os.getpid(), signal.SIGKILL)
+            if self.fault == "raise":
+                raise OSError("the screen is gone")
             if self.fault == "nan":
                 return Outcome(self.seen(), float("nan"), False, False, False)
         return Outcome(self.seen(), float(action), False, self.steps == 7, self.steps == 7)
@@ -253,6 +255,11 @@ def test_a_reward_that_is_no_number_is_named():
     with Workers(partial(make, 3, "nan"), 2, 0) as workers:
         with pytest.raises(ArithmeticError, match=r"episode \d, decision 3: the reward is nan"):
             workers.play(theta(), range(2))
+
+
+def test_what_an_environment_raises_is_raised_here():
+    with Workers(partial(make, 3, "raise"), 2, 0) as workers, pytest.raises(OSError, match="the screen is gone"):
+        workers.play(theta(), range(2))
 
 
 def test_a_policy_that_is_no_number_is_named():

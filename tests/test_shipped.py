@@ -69,6 +69,7 @@ def test_a_game_to_watch(tmp_path, capsys):
 
 @pytest.mark.parametrize("arguments, said", [
     (["pong", "--env", "Pang-v4"], "no environment Pang-v4"), (["pong", "--episodes", "0"], "episodes must be"),
+    (["pong", "--watch", "a.gif", "--decisions", "0"], "--decisions must be at least 1, got 0"),
     (["cartpole", "--device", "gpu"], "CuPy"), (["cartpole", "--env", "Pendulum-v1"], "a finite choice"),
     (["video", "--tau", "0"], "temperature tau must be positive"), (["video", "--shifts", "40"], "leave a frame"),
     (["video", "--square", "40"], "does not fit a frame"),
@@ -77,3 +78,9 @@ def test_mistakes_are_one_line(tmp_path, capsys, arguments, said):
     assert main([*arguments, "--out", str(tmp_path)]) == 1
     error = capsys.readouterr().err
     assert said in error and error.count("\n") == 1
+
+
+def test_what_has_no_screen_is_not_watched(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["cartpole", "--watch", "game.gif"])
+    assert stop.value.code == 2 and "unrecognized arguments: --watch" in capsys.readouterr().err

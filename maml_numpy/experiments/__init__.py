@@ -16,7 +16,7 @@ def find(name: str) -> ModuleType:
 
     A module offers Config (a dataclass whose fields become flags), METHODS, DEFAULT_METHODS, RANDOM (the name of the
     untrained start), TITLES, start, recipe and test; one of regression also algorithm, split, summary and figures, one
-    of games settings and make.
+    of games settings and make, and WATCHED, the name of its first action's probability, where there is a screen.
     """
     if name not in NAMES:
         raise ValueError(f"unknown experiment {name!r}; choose from {', '.join(NAMES)}")

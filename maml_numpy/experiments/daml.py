@@ -20,7 +20,7 @@ from ..report import Statistics, statistics
 from ..runs import Recipe
 from ..tasks import TwoPhase
 from ..tasks.two_phase import SOURCES
-from .regression import TEST_SEED, check, option
+from .options import TEST_SEED, check, option
 from .two_phase import settings
 
 if TYPE_CHECKING:

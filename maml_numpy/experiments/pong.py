@@ -11,7 +11,7 @@ from ..rl.pictures import filters
 from ..rl.training import Practice
 from . import games
 from .games import RANDOM, Numbers, practice
-from .regression import option
+from .options import option
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -1,7 +1,7 @@
-"""What the regression experiments share: options, unseen tasks to test on, the test itself, the panels of a figure."""
+"""What the regression experiments share: unseen tasks to test on, the test itself, the panels of a figure."""
 
-from dataclasses import dataclass, field
-from typing import Any, Iterable, Protocol, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, Sequence
 
 import numpy as np
 
@@ -13,27 +13,14 @@ from ..inner import adapt
 from ..objectives import Supervised
 from ..plots import Panel, steps_label
 from ..report import Statistics, statistics
+from .options import TEST_SEED
 
 INITIALISERS = {"truncated_normal": truncated_normal, "he_normal": lambda sigma: he_normal,
                 "uniform_fan_in": lambda sigma: uniform_fan_in}
-TEST_SEED, HELD_OUT_SEED = 2017, 2018
+HELD_OUT_SEED = 2018
 HELD_OUT_TASKS = 200  # on which the baselines' rates are tuned
 RATES = tuple(10.0 ** (i / 4) for i in range(-14, 1))  # four to a decade, from 0.0003 to 1
 CHUNK = 200  # tasks tested at a time, which bounds the memory of a fine grid
-
-
-def option(default: Any, doc: str, choices: Iterable[str] | None = None, test: bool = False, many: bool = False
-           ) -> Any:
-    """A field of a configuration: its default, a sentence for --help, what it may be, whether it is of the test alone,
-    so that it need not be what it was in training, and whether a tuple is a list of any length, not a range."""
-    return field(default=default, metadata={"doc": doc, "choices": choices, "test": test, "many": many})
-
-
-def check(config: Any, **least: float) -> None:
-    """Raise ValueError, naming the field, unless each is finite and at least so much; True counts as a number."""
-    for name, bound in least.items():
-        if not bound <= getattr(config, name) < float("inf"):
-            raise ValueError(f"{name} must be finite and at least {bound}, got {getattr(config, name)}")
 
 
 class Family(Protocol):

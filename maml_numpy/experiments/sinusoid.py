@@ -19,7 +19,8 @@ from ..plots import Panel, adaptation_panels
 from ..report import Statistics
 from ..runs import Recipe
 from ..tasks import Sinusoid
-from .regression import INITIALISERS, UnseenTasks, check, option
+from .options import check, option
+from .regression import INITIALISERS, UnseenTasks
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -19,7 +19,8 @@ from ..plots import adaptation_panels
 from ..report import Statistics
 from ..runs import Recipe
 from ..tasks import Sinusoid
-from .regression import UnseenTasks, check, option
+from .options import check, option
+from .regression import UnseenTasks
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -16,7 +16,7 @@ from ..video import pictures
 from ..video.codes import divergence, nearest
 from ..video.predictor import Predictor
 from ..video.training import Fit
-from .regression import TEST_SEED, check, option
+from .options import TEST_SEED, check, option
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -117,11 +117,12 @@ class Control:
     skip = 1
 
     def __init__(self, id: str = "CartPole-v1"):
-        self.env = _make(_gymnasium(), id)
+        gymnasium = _gymnasium()
+        self.env = _make(gymnasium, id)
         seen, actions = self.env.observation_space, self.env.action_space
         if len(seen.shape or ()) != 1:
             raise ValueError(f"{id} shows {seen}; what is wanted is a vector")
-        if type(actions).__name__ != "Discrete" or actions.start:
+        if not isinstance(actions, gymnasium.spaces.Discrete) or actions.start:
             raise ValueError(f"{id} takes actions in {actions}; what is wanted is a finite choice")
         self.D, self.A = seen.shape[0], int(actions.n)
 

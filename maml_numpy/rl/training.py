@@ -29,7 +29,11 @@ class Collected(NamedTuple):
 
 
 class Update(Protocol):
-    """How a policy is improved with what was collected."""
+    """How a policy is improved with what was collected. size: how many decisions it asks for, 0 for all there are."""
+
+    @property
+    def size(self) -> int:
+        """As above."""
 
     def start(self, theta: Array) -> Any:
         """The state before the first update: a named tuple of arrays and numbers."""
@@ -136,10 +140,9 @@ class Practice:
                 facts = {"mean_return": float(np.mean(scores)), "least": min(scores), "greatest": max(scores),
                          "decisions": len(found), "rollout_seconds": round(played - began, 3),
                          "seconds": round(perf_counter() - began, 3), **facts}
-                asked = getattr(self.update, "size", 0)
-                if asked > len(found):
-                    mishaps.append(f"iteration {iteration + 1} has {len(found):,} decisions where {asked:,} were asked "
-                                   "for: every update takes them all")
+                if self.update.size > len(found):
+                    mishaps.append(f"iteration {iteration + 1} has {len(found):,} decisions where {self.update.size:,} "
+                                   "were asked for: every update takes them all")
                 yield Progress(iteration + 1, facts.get("loss", 0.0), theta, state, 0, facts, mishaps)
 
     def line(self, updates: Sequence[Progress]) -> dict[str, float]:

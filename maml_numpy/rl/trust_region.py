@@ -70,6 +70,8 @@ class TrustRegion:
     iterations: int = 10
     halvings: int = 10
 
+    size = 0
+
     def __post_init__(self) -> None:
         keep_floats(self, "delta", "damping")
         for name in ("delta", "damping"):

@@ -119,11 +119,10 @@ def _work(connection: Connection, make: Make, seed: int) -> None:
             theta, number = connection.recv()
             params = params if theta is None else network.by_layer(theta)
             try:
-                connection.send(play(environment, network, params, generator(seed, number),
-                                     ENVIRONMENT_SEEDS * seed + number))
+                outcome: Any = play(environment, network, params, generator(seed, number),
+                                    ENVIRONMENT_SEEDS * seed + number)
             except ArithmeticError as error:
-                connection.send(ArithmeticError(f"episode {number}, {error}"))
-            except (EOFError, OSError):  # of the connection: nobody listens
-                raise
+                outcome = ArithmeticError(f"episode {number}, {error}")
             except Exception as error:
-                connection.send(error)
+                outcome = error
+            connection.send(outcome)
