@@ -298,11 +298,11 @@ def inner():
     box(ax, 57.5, 4.6, 3.4, 1.9, "", VALUE, lw=2.8)
     label(ax, 57.5, 1.9, r"$\bar{\theta}_0$", 13)
     for x, y, text in ((60.2, 4.6, "always kept"), (60.2, 1.9, "the meta-gradient"),
-                       (8.2, 4.6, r"kept with keep_caches, else recomputed from $\theta_k$"),
+                       (8.2, 4.6, r"kept with keep_caches, else computed again"),
                        (8.2, 1.9, r"cut by FO-MAML; then $\bar{\theta}_0 = \bar{\theta}_3$, summed over the tasks")):
         label(ax, x, y, text, 10.5, ha="left")
     for k, x in enumerate(xs):
-        box(ax, x, top, 4.6, 4.2, rf"$\theta_{k}$", VALUE, LARGE, lw=2.8 if k < 3 else 1.4)
+        box(ax, x, top, 4.6, 4.2, rf"$\theta_{k}$", VALUE, LARGE, lw=2.8 if k in (0, 2) else 1.4)
         box(ax, x, bottom, 4.6, 4.2, rf"$\bar{{\theta}}_{k}$", COTANGENT, LARGE)
     for k, (x, following) in enumerate(zip(xs, xs[1:])):
         turn = x + 14

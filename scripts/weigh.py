@@ -63,12 +63,16 @@ def steps(K, in_turn, blocks, figures):
         print(f"{k:>4}" + "".join(f"{cell:>26}" for cell in row), flush=True)
     p, N, H, T = problem(), 10, 40, 25
     P, record = p.theta.size, N * (8 * H + 6)  # numbers per task and step: theta_k, and the record (note 07)
-    slopes = {"kept": (P + record) * T * 4 / 1e6, "recomputed": P * T * 4 / 1e6}
+    each = {"kept": (P + record) * T * 4 / 1e6, "recomputed": P * T * 4 / 1e6}
+    pieces = {"kept": lambda k: k, "recomputed": lambda k: next(j for j in range(k + 1) if j * (j + 1) >= 2 * k)}
     peaks = {how: [size / 1e6 for size in found[name]["bytes"]] for how, name in CAPTIONS.items()}
     anchor = K.index(10)  # by then, everything that is in flight whatever K is has been allocated
-    formula = {how: [values[anchor] + slopes[how] * (k - K[anchor]) for k in K] for how, values in peaks.items()}
-    print("the formula of note 07 grows by " + ", ".join(f"{slope:.3f} MB ({how})" for how, slope in slopes.items())
-          + " a step")
+    formula = {how: [values[anchor] + each[how] * (pieces[how](k) - pieces[how](K[anchor])) for k in K]
+               for how, values in peaks.items()}
+    print("the formula of note 07 grows by " + ", ".join(f"{size:.3f} MB ({how})" for how, size in each.items())
+          + " for each step kept")
+    for how, values in formula.items():
+        print(f"{how}: " + ", ".join(f"K = {k} {value:.2f} MB" for k, value in zip(K, values)))
     plots.save(plots.memory_curves(K, peaks, formula), figures / "memory.png")
     plots.save(plots.step_curves(K, found), figures / "steps_cost.png")
     print(f"saved memory.png and steps_cost.png in {figures}")

@@ -49,10 +49,30 @@ def test_caches_kept_and_recomputed_agree_to_the_bit():
         assert bars[0].dtype == dtype and (bars[0] == bars[1]).all()
 
 
-def test_recomputing_keeps_theta_alone():
-    _, steps = inner.adapt(OBJECTIVE, THETA, [SUPPORT] * 2, 0.1)
-    assert [step.record for step in steps] == [None, None]
-    assert steps[0].theta is THETA and steps[1].theta.shape == (subjects.T, THETA.size)
+def test_recomputing_keeps_theta_alone_and_few_of_them():
+    _, steps = inner.adapt(OBJECTIVE, THETA, [SUPPORT] * 8, 0.1)
+    assert {step.record for step in steps} == {None} and steps[0].theta is THETA
+    assert [k for k, step in enumerate(steps) if step.theta is not None] == [0, 2, 5, 7]  # before 8, 6, 3 and 1 steps
+    assert steps[2].theta.shape == (subjects.T, THETA.size)
+
+
+def test_what_was_not_kept_is_restored_to_the_bit_and_no_more_than_that():
+    theta, steps = inner.adapt(OBJECTIVE, THETA, [SUPPORT, QUERY] * 4, 0.1)
+    _, kept = inner.adapt(OBJECTIVE, THETA, [SUPPORT, QUERY] * 4, 0.1, keep_caches=True)
+    most = 0
+    for step in reversed(kept):
+        inner.restore(OBJECTIVE, steps, 0.1)
+        most = max(most, sum(one.theta is not None for one in steps))
+        assert (steps.pop().theta == step.theta).all()
+    assert most == 4
+
+
+@pytest.mark.parametrize("K", range(1, 9))
+@pytest.mark.parametrize("options", [{}, {"every_step": True}, {"every_step": True, "second_order": False}], ids=str)
+def test_however_many_steps_recomputing_changes_nothing(K, options):
+    kept, recomputed = (MAML(OBJECTIVE, 0.1, K, keep_caches=keep, **options).meta_gradient(THETA, SUPPORT, QUERY)
+                        for keep in (True, False))
+    assert (kept.theta_bar == recomputed.theta_bar).all() and (kept.losses == recomputed.losses).all()
 
 
 class Remembering:
@@ -78,7 +98,7 @@ class Remembering:
 
 
 @pytest.mark.parametrize("second_order, keep_caches, alive", [
-    (True, True, [0, 1, 2, 3]), (True, False, [0] * 7), (False, True, [0] * 4), (False, False, [0] * 4),
+    (True, True, [0, 1, 2, 3]), (True, False, [0] * 8), (False, True, [0] * 4), (False, False, [0] * 4),
 ])
 def test_records_live_no_longer_than_needed(second_order, keep_caches, alive):
     objective = Remembering()
@@ -151,10 +171,10 @@ def test_cotangents_that_do_not_fit_are_refused(theta_bar, second_order):
 
 
 def test_a_cotangent_that_all_tasks_share_needs_no_memory_of_its_own():
-    _, steps = inner.adapt(OBJECTIVE, THETA, [SUPPORT] * 2, 0.1)
     c = np.random.default_rng(0).standard_normal(THETA.size)
-    wanted = inner.backward(OBJECTIVE, steps, np.stack([c] * subjects.T), 0.1).theta
-    assert (inner.backward(OBJECTIVE, steps, per_task(c, subjects.T), 0.1).theta == wanted).all()
+    found, wanted = (inner.backward(OBJECTIVE, inner.adapt(OBJECTIVE, THETA, [SUPPORT] * 2, 0.1)[1], bar, 0.1).theta
+                     for bar in (per_task(c, subjects.T), np.stack([c] * subjects.T)))
+    assert (found == wanted).all()
 
 
 def test_theta_that_does_not_fit_is_refused():

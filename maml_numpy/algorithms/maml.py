@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..backend import Array, array_module, keep_floats
-from ..inner import adapt, backward
-from ..low_rank import like
+from ..inner import adapt, backward, restore
+from ..low_rank import Factored, like
 from ..objectives import Objective
 from ..parameters import Layout
 from .algorithm import MetaGradient, check_shared, check_tasks
@@ -59,6 +59,7 @@ class MAML:
         dloss = array_module(theta).full(T, 1.0 / (measured * T), theta.real.dtype)  # (maml.1)
         losses, theta_bar = self._outer(theta_K, query, dloss)
         while self.every_step and len(steps) > 1:
+            restore(self.objective, steps, self.alpha, isinstance(theta_K, Factored))
             step = steps.pop()
             carried = backward(self.objective, [step], theta_bar, self.alpha, self.second_order).theta
             losses_k, theta_bar = self._outer(step.theta, query, dloss)
