@@ -47,7 +47,7 @@ class SparseRows(NamedTuple):
 
 def joined(parts: list[SparseRows]) -> SparseRows:
     """The rows of all parts, one after another."""
-    counts = np.concatenate([np.diff(part.start) for part in parts])
+    counts = np.concatenate([part.start[1:] - part.start[:-1] for part in parts])
     return SparseRows(np.concatenate([part.index for part in parts]), np.concatenate([part.value for part in parts]),
                       np.concatenate([[0], counts.cumsum()]))
 
@@ -94,8 +94,8 @@ class SparseDense:
         if Wb.ndim != 2:
             raise ValueError(f"SparseDense takes shared parameters, [W; b] of two axes, got {Wb.shape}")
         blocks = self.split(x)
-        if len(blocks) == 1:
-            return blocks[0].x1.dot(Wb[blocks[0].columns]), blocks
+        if x.N == 1:  # no product of matrices: see "One row" in the note
+            return np.einsum("nu,um->nm", blocks[0].x1, Wb[blocks[0].columns]), blocks
         y = np.empty((x.N, self.M), np.result_type(Wb, x.value))
         for rows, columns, x1 in blocks:
             y[rows] = x1.dot(Wb[columns])  # (sparse.1)
@@ -120,7 +120,7 @@ class SparseDense:
     def split(self, x: SparseRows) -> list[Block]:
         """The rows in blocks of BLOCK, each with its active columns; rows whose rarest columns are near go together."""
         if x.N == 1:  # its columns are what its index says
-            return [self._block(slice(None), x, x.index, np.arange(len(x.index)))]
+            return [Block(slice(None), _then(x.index, self.D, np.intp), _then(x.value, 1, x.value.dtype)[None])]
         if len(x.index) and not 0 <= x.index.min() <= x.index.max() < self.D:
             raise ValueError(f"columns must be in 0..{self.D - 1}, got {x.index.min()}..{x.index.max()}")
         if x.N <= BLOCK:
@@ -141,9 +141,14 @@ class SparseDense:
         x1 = np.zeros((x.N, len(columns) + 1), x.value.dtype)
         x1[x.row_of(), place] = x.value
         x1[:, -1] = 1
-        with_bias = np.empty(len(columns) + 1, np.intp)
-        with_bias[:-1], with_bias[-1] = columns, self.D
-        return Block(rows, with_bias, x1)
+        return Block(rows, _then(columns, self.D, np.intp), x1)
+
+
+def _then(values: Array, last: int, dtype: Any) -> Array:
+    """values (n,), and one more."""
+    longer = np.empty(len(values) + 1, dtype)
+    longer[:-1], longer[-1] = values, last
+    return longer
 
 
 def _active(index: Array, D: int) -> tuple[Array, Array]:

@@ -11,6 +11,7 @@ from ..layers import SparseRows
 BACKGROUND = (87, 107)  # the greys behind ball and paddles: 144 and 109 in the red channel
 COURT = slice(35, 185, 2), slice(None, None, 2)  # every second pixel between the walls: 75 x 80
 ONE_ROW = np.zeros(2, np.intp)
+SIGNS = np.array([-1, 1], np.float32)  # of a pixel that went dark, and of one that lit up
 
 
 class Outcome(NamedTuple):
@@ -74,7 +75,7 @@ class Pong:
             raise ValueError(f"{id} has the actions {meanings}; Pong's third and fourth are RIGHT and LEFT")
         self.random = self.env.unwrapped.ale.getFloat("repeat_action_probability") > 0
         self.begun = False
-        self.lit = np.zeros(self.D, np.int8)
+        self.lit = np.zeros(self.D, bool)
 
     def reset(self, seed: int) -> SparseRows:
         """A new game; before its first frame all was dark.
@@ -84,7 +85,7 @@ class Pong:
         """
         self.frame, _ = self.env.reset(seed=seed) if self.random or not self.begun else self.env.reset()
         self.begun = True
-        self.lit = np.zeros(self.D, np.int8)
+        self.lit = np.zeros(self.D, bool)
         return self._change()
 
     def step(self, action: int) -> Outcome:
@@ -99,13 +100,12 @@ class Pong:
 
     def _change(self) -> SparseRows:
         court = self.frame[COURT].ravel()
-        lit = ((court != BACKGROUND[0]) & (court != BACKGROUND[1]) & (court != 0)).view(np.int8)
-        change = lit - self.lit
+        lit = (court != BACKGROUND[0]) & (court != BACKGROUND[1]) & (court != 0)
+        index = (lit ^ self.lit).nonzero()[0]
         self.lit = lit
-        index = change.nonzero()[0]
         start = ONE_ROW.copy()
         start[1] = len(index)
-        return SparseRows(index, change[index].astype(np.float32), start)
+        return SparseRows(index, SIGNS[lit[index].view(np.uint8)], start)
 
 
 class Control:
