@@ -14,7 +14,7 @@ from maml_numpy.backend import to_device, to_host
 from maml_numpy.gradcheck import verdict
 
 T, N, D, M = 2, 3, 4, 5
-SIZES = {"D": D, "M": M, "height": 5, "width": 4, "C_in": 2, "C_out": 3}  # by the names of a layer's arguments
+SIZES = {"D": D, "M": M, "height": 5, "width": 4, "C_in": 2, "C_out": 3, "channels": 2, "kernel": 2}  # a layer's own
 TOLERANCES = {np.float64: 1e-10, np.float32: 1e-4}
 
 

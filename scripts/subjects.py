@@ -15,7 +15,7 @@ from maml_numpy.backend import Array
 from maml_numpy.batch import Batch, Inputs
 from maml_numpy.gradcheck import COMPLEX_TOLERANCE, Claim, DirectionClaim, Row, fourfold, judge, verdict
 from maml_numpy.initialisers import he_normal
-from maml_numpy.layers import Dense, ReLU, Softmax, Tanh
+from maml_numpy.layers import Dense, MaxPool, ReLU, Softmax, Tanh
 from maml_numpy.learned import LearnedLoss
 from maml_numpy.losses import L1, MSE
 from maml_numpy.network import Network, mlp
@@ -200,7 +200,7 @@ def network_claims(subject: str, activation: Any, own: bool) -> Iterator[Claim |
                 + sum((taps_bar[tap] * run.taps[tap]).sum() for tap in taps_bar))
 
     def signs(name: str, v: Array) -> Array:
-        return relu_signs(passes(name, v)[0][1])
+        return run_signs(passes(name, v)[0][1])
 
     (_, run), dtheta, dx, deltas = passes("theta", theta)
     theta_bar = np.full_like(theta, np.nan)
@@ -480,26 +480,26 @@ def away_from_zero(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
 
 def is_smooth(objective: Supervised) -> bool:
     """Whether nothing in the objective has a kink."""
-    return isinstance(objective.criterion, MSE) and not any(isinstance(layer, ReLU)
+    return isinstance(objective.criterion, MSE) and not any(isinstance(layer, (ReLU, MaxPool))
                                                             for layer in objective.network.layers)
 
 
-def relu_signs(run: Any) -> Array:
-    """Every ReLU mask of a forward pass, as one vector."""
-    masks = [cache.mask.ravel() for cache in run.caches if hasattr(cache, "mask")]
-    return np.concatenate(masks) if masks else np.zeros(0)
+def run_signs(run: Any) -> Array:
+    """Every choice of a forward pass that has a kink behind it, as one vector: ReLU masks and the places of maxima."""
+    found = [getattr(cache, name).ravel() for cache in run.caches for name in ("mask", "place") if hasattr(cache, name)]
+    return np.concatenate(found) if found else np.zeros(0)
 
 
 def record_signs(record: Any) -> Array:
-    """Every sign that has a kink behind it, of one gradient: ReLU masks and the residuals' signs."""
+    """Every sign that has a kink behind it, of one gradient: `run_signs` and the residuals' signs."""
     signs = [record.loss_cache.sign.ravel()] if hasattr(record.loss_cache, "sign") else []
-    return np.concatenate([relu_signs(record.run), *signs])
+    return np.concatenate([run_signs(record.run), *signs])
 
 
 def learned_signs(record: Any) -> Array:
     """`record_signs` of a learned loss: of both networks."""
     signs = [record.loss_cache.sign.ravel()] if hasattr(record.loss_cache, "sign") else []
-    return np.concatenate([relu_signs(record.run), relu_signs(record.judge_run), *signs])
+    return np.concatenate([run_signs(record.run), run_signs(record.judge_run), *signs])
 
 
 def model_signs(objective: Supervised, batch: Batch, theta: Array) -> Array:

@@ -9,10 +9,11 @@ import operator
 
 import numpy as np
 
-FUNCTIONS = {"asarray", "asnumpy", "broadcast_to", "concatenate", "empty", "empty_like", "exp", "full", "isfinite",
-             "log", "log1p", "matmul", "moveaxis", "ones", "result_type", "sign", "sqrt", "stack", "tanh", "zeros",
-             "zeros_like"}
-METHODS = {"all", "argmin", "astype", "copy", "dot", "max", "mean", "reshape", "sum", "swapaxes"}
+FUNCTIONS = {"arange", "asarray", "asnumpy", "broadcast_to", "concatenate", "empty", "empty_like", "exp", "full",
+             "isfinite", "log", "log1p", "matmul", "moveaxis", "ones", "result_type", "sign", "sqrt", "stack",
+             "take_along_axis", "tanh", "zeros", "zeros_like"}
+METHODS = {"all", "argmax", "argmin", "astype", "copy", "dot", "max", "mean", "reshape", "sum", "swapaxes",
+           "transpose"}
 ATTRIBUTES = {"T", "dtype", "imag", "itemsize", "ndim", "real", "shape", "size", "strides"}
 OPERATORS = ("add", "sub", "mul", "truediv", "matmul", "pow", "and_", "or_", "lt", "le", "gt", "ge", "eq", "ne")
 reads = [0]

@@ -1,13 +1,13 @@
-"""The convolution against a loop over its definition, its sizes, sharing, and what nobody asks for."""
+"""Convolution and max pooling against their definitions; their sizes, sharing, and what nobody asks for."""
 
 import gradcheck
 import numpy as np
 import pytest
 import subjects
-from subjects_convolution import LAYERS
+from subjects_convolution import LAYERS, POOLS
 
 from maml_numpy.initialisers import he_normal
-from maml_numpy.layers import Convolution, ReLU, convolution
+from maml_numpy.layers import Convolution, MaxPool, ReLU, convolution
 from maml_numpy.network import Network
 
 T, N = 2, 3
@@ -88,15 +88,26 @@ def test_rows_taken_a_few_at_a_time_change_nothing(layer, monkeypatch):
 
 def test_rows_taken_a_few_at_a_time_are_proved_too(monkeypatch):
     monkeypatch.setattr(convolution, "ROWS", 2 * 4 * N)  # of five rows of four pixels: two, two and one
-    rows = list(subjects.rows("convolution, 4 x 3 x 5 to 5 x 4 x 1"))
+    rows = list(subjects.rows("convolution, 4 x 3 x 9 to 5 x 4 x 1"))
     assert rows and all(row.passed for row in rows)
 
 
-@pytest.mark.parametrize("C_in, products", [(1, 5), (31, 5), (32, 5 * 9)])
+@pytest.mark.parametrize("C_in, products", [(1, 5), (7, 5), (8, 5 * 9)])
 def test_few_channels_meet_all_entries_at_once_and_many_meet_one_by_one(C_in, products):
     layer, x = Convolution(28, 28, C_in, 64, padding=1), np.zeros((1, 28 * 28 * C_in))
     _, (image,) = layer.forward({"Wb": np.zeros((9 * C_in + 1, 64))}, x)
     assert len(list(layer._meetings(image))) == products  # 28 rows of 28 pixels, six at a time
+
+
+@each_layer
+@pytest.mark.parametrize("dtype", [np.float64, np.complex128])
+def test_entries_together_and_one_by_one_are_the_same(layer, dtype, monkeypatch):
+    arguments, found = drawn(layer, (T,), dtype), []
+    sizes = {name: getattr(layer, name) for name in ("height", "width", "C_in", "C_out", "kernel", "stride", "padding")}
+    for few in (1, 100):
+        monkeypatch.setattr(convolution, "FEW", few)
+        found.append(all_passes(Convolution(**sizes), *arguments))
+    close(*found)
 
 
 @each_layer
@@ -169,6 +180,37 @@ def test_sizes_that_make_no_sense_are_refused(sizes, words):
 
 def test_a_kernel_as_large_as_the_padded_image_fits():
     assert Convolution(2, 3, 1, 4, kernel=4, padding=1).M == 1 * 2 * 4
+
+
+@pytest.mark.parametrize("pool", POOLS, ids=lambda pool: f"{pool.kernel} of {pool.height} x {pool.width}")
+@pytest.mark.parametrize("dtype", [np.float32, np.complex128])
+def test_max_pooling_takes_the_largest_of_every_window(pool, dtype):
+    x, k = RNG.standard_normal((T, N, pool.D)).astype(dtype), pool.kernel
+    before, y = x.copy(), pool.forward({}, x)[0]
+    image = x.reshape(T, N, pool.height, pool.width, pool.channels)
+    wanted = [image[:, :, r:r + k, s:s + k].max(axis=(2, 3)) for r in range(0, pool.height - k + 1, k)
+              for s in range(0, pool.width - k + 1, k)]
+    assert y.dtype == dtype and (y == np.concatenate(wanted, axis=-1)).all() and (x == before).all()
+    assert (pool.forward({}, x[0])[0] == y[0]).all()
+
+
+def test_of_equals_the_first_and_of_numbers_that_are_none_themselves():
+    pool = MaxPool(2, 2, 1, kernel=2)
+    _, cache = pool.forward({}, np.array([[1.0, 3.0, 3.0, 3.0]]))
+    assert (pool.backward({}, cache, np.array([[5.0]]), {}) == [[0, 5, 0, 0]]).all()
+    y, _ = pool.forward({}, np.array([[1.0, np.nan, np.inf, 0.0], [-np.inf, -np.inf, -1.0, -np.inf]]))
+    assert np.isnan(y[0, 0]) and y[1, 0] == -1
+    zero, nothing = pool.double_backward({}, cache, np.array([[5.0]]), None, {}, {})
+    assert (zero == [[0.0]]).all() and nothing is None
+
+
+@pytest.mark.parametrize("sizes, words", [
+    ({"height": 0}, "height >= 1, got 0"), ({"channels": 0}, "channels >= 1, got 0"),
+    ({"kernel": 0}, "kernel >= 1, got 0"), ({"kernel": 5}, "a window of 5 x 5 is larger than an image of 4 x 6"),
+])
+def test_windows_that_make_no_sense_are_refused(sizes, words):
+    with pytest.raises(ValueError, match=words):
+        MaxPool(**{"height": 4, "width": 6, "channels": 1, "kernel": 2, **sizes})
 
 
 def failures(layer, own):

@@ -12,7 +12,7 @@ import subjects_policy
 from maml_numpy import inner
 from maml_numpy.algorithms import MAML
 from maml_numpy.batch import Inputs
-from maml_numpy.layers import Convolution, Dense, ReLU, Softmax, SparseDense, Tanh, products
+from maml_numpy.layers import Convolution, Dense, MaxPool, ReLU, Softmax, SparseDense, Tanh, products
 from maml_numpy.learned import LearnedLoss
 from maml_numpy.losses import L1, MSE, Bernoulli
 from maml_numpy.network import mlp
@@ -103,7 +103,7 @@ FORMS = dict(index_forms())
 def test_every_rule_has_its_index_form():
     assert set(FORMS) == {"Dense", "ReLU", "Tanh", "MSE", "L1", "Network", "Supervised", "inner", "MAML", "Adam",
                           "LearnedLoss", "LowRank", "Convolution", "SparseDense", "PolicyLoss", "TrustRegion",
-                          "Softmax", "Bernoulli", "divergence", "mixed"}
+                          "Softmax", "Bernoulli", "divergence", "mixed", "MaxPool"}
 
 
 def execute(name, **values):
@@ -121,7 +121,8 @@ def close(found, wanted):
                                                  (ReLU(), "ReLU", False), (Tanh(), "Tanh", False),
                                                  (Softmax(0.7), "Softmax", False),
                                                  (Convolution(4, 5, 2, 3, 3, 2, 1), "Convolution", False),
-                                                 (Convolution(4, 5, 2, 7, 2), "Convolution", True)])
+                                                 (Convolution(4, 5, 2, 7, 2), "Convolution", True),
+                                                 (MaxPool(5, 7, 3, 2), "MaxPool", False)])
 def test_index_form_of_layers(layer, name, shared):
     T, N, D = 2, 3, getattr(layer, "D", 4)
     lead = () if shared else (T,)
@@ -233,7 +234,7 @@ def test_index_form_of_the_learned_loss():
 
 def taken(objective, theta, support, alpha, K):
     """theta_K and, of each step, the gradient and the Hessian per task."""
-    theta_K, steps = inner.adapt(objective, theta, [support] * K, alpha)
+    theta_K, steps = inner.adapt(objective, theta, [support] * K, alpha, keep_caches=True)
     thetas = [np.broadcast_to(step.theta, theta_K.shape).copy() for step in steps]
     dtheta = [np.empty_like(theta_K) for _ in steps]
     for theta_k, out in zip(thetas, dtheta):

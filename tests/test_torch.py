@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from subjects_convolution import POOLS
 
 from maml_numpy.algorithms import DAML, MAML, JointTraining, MetaSGD
 from maml_numpy.batch import Batch, Inputs
@@ -164,3 +165,20 @@ def test_convolution_forward_backward_and_double_backward(seed, own):
     for found, wanted in zip((y, dx, dWb, dy_bar, x_bar, Wb_bar), (y_, dx_, dWb_, *bars), strict=True):
         wanted = wanted.detach().numpy()
         assert found.shape == wanted.shape and np.abs(found - wanted).max() <= TOLERANCE * np.abs(wanted).max()
+
+
+@pytest.mark.parametrize("pool", POOLS, ids=lambda pool: f"{pool.kernel} of {pool.height} x {pool.width}")
+def test_max_pooling_forward_backward_and_double_backward(pool):
+    rng = np.random.default_rng(0)
+    x, dx_bar = rng.standard_normal((2, 3, pool.D))
+    dy = rng.standard_normal((3, pool.M))
+    y, cache = pool.forward({}, x)
+    dx, (dy_bar, nothing) = pool.backward({}, cache, dy, {}), pool.double_backward({}, cache, dy, dx_bar, {}, {})
+    x_, dy_ = (torch.tensor(array, requires_grad=True) for array in (x, dy))
+    images = x_.reshape(3, pool.height, pool.width, pool.channels).permute(0, 3, 1, 2)
+    y_ = torch.nn.functional.max_pool2d(images, pool.kernel).permute(0, 2, 3, 1).reshape(3, -1)
+    dx_, = torch.autograd.grad(y_, x_, dy_, create_graph=True)
+    dy_bar_, = torch.autograd.grad(dx_, dy_, torch.tensor(dx_bar))
+    assert nothing is None
+    for found, wanted in zip((y, dx, dy_bar), (y_, dx_, dy_bar_), strict=True):
+        assert (found == wanted.detach().numpy()).all()

@@ -52,7 +52,7 @@ def test_floor(squares, floor):
 
 @pytest.mark.parametrize("wrong, said", [
     ({"size": 4}, "a square of 5 pixels does not fit a frame of 4"), ({"shifts": (2, 2)}, "shifts must differ"),
-    ({"shifts": (30,)}, r"shifts \(30,\) leave a frame of 20"), ({"shifts": (-20, 20)}, "leave a frame"),
+    ({"shifts": (30,)}, r"shifts \(30,\) leave a frame of 32"), ({"shifts": (-20, 20)}, "leave a frame"),
     ({"tau": (1.0, 0.0)}, "temperature tau must be positive, got 0"), ({"tau": (-1.0, 0.5)}, "tau must be positive"),
     ({"codes": 5, "filters": 4}, "4 filters cannot serve 5 codes"), ({"kernel": 4}, "kernel must be odd"),
     ({"N": 0}, "N must be finite and at least 1"), ({"decay": 2.0}, "decay must be at most 1")])

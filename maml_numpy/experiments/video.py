@@ -7,7 +7,7 @@ import numpy as np
 
 from ..backend import Array
 from ..initialisers import uniform_fan_in
-from ..layers import Convolution, Dense, ReLU, Softmax
+from ..layers import Convolution, Dense, MaxPool, ReLU, Softmax
 from ..losses import MSE, Bernoulli, Loss, sigmoid
 from ..network import Network
 from ..optim import Adam, Cosine
@@ -34,14 +34,14 @@ class Config:
     """The numbers of one run. Raises ValueError for what makes no sense."""
 
     iterations: int = option(3000, "updates")
-    size: int = option(20, "width and height of a frame, in pixels")
+    size: int = option(32, "width and height of a frame, in pixels")
     square: int = option(5, "width and height of the square")
     shifts: tuple[int, ...] = option((2, 3), "by how many pixels to the right it may move, each as likely", many=True)
     codes: int = option(0, "values of the code; 0 for as many as there are shifts")
     filters: int = option(0, "filters that the mask mixes; 0 for one more than codes")
     kernel: int = option(0, "width and height of a filter, odd; 0 for what the widest shift needs")
     N: int = option(64, "pairs of frames in a batch")
-    H: int = option(64, "width of the encoder's hidden layer")
+    H: int = option(8, "channels of the encoder's convolution")
     beta: float = option(3e-3, "learning rate (Adam)")
     decay: float = option(0.5, "share of the training, at its end, over which beta falls to 0 by a cosine")
     tau: tuple[float, float] = option((1.0, 0.1), "temperature of the codes, at the first update and at the last")
@@ -70,13 +70,15 @@ class Config:
 
     def predictor(self, method: str) -> Predictor:
         """The predictor of a method; the deterministic one is the same with one code and no encoder."""
-        D, H, codes = self.size ** 2, self.H, self.codes or len(self.shifts)
+        size, D, H, codes = self.size, self.size ** 2, self.H, self.codes or len(self.shifts)
         filters = self.filters or codes + 1
         kernel = self.kernel or 2 * max(map(abs, self.shifts)) + 1
-        encoder = Network(2 * D, [Dense(2 * D, H), ReLU(), Dense(H, codes)]) if method != "deterministic" else None
+        encoder = None if method == "deterministic" else Network(2 * D, [
+            Convolution(size, size, 2, H, kernel, padding=kernel // 2), MaxPool(size, size, H, size), ReLU(),
+            Dense(H, codes)])
         seen = codes if encoder else 1
         criterion: Loss = Bernoulli() if self.likelihood == "bernoulli" else MSE()
-        return Predictor(Network(D, [Convolution(self.size, self.size, 1, filters, kernel, padding=kernel // 2)]),
+        return Predictor(Network(D, [Convolution(size, size, 1, filters, kernel, padding=kernel // 2)]),
                          Network(seen, [Dense(seen, filters), Softmax()]), encoder, criterion, self.weight,
                          self.balance)
 

@@ -4,7 +4,8 @@ from .activations import ReLU, Tanh
 from .convolution import Convolution
 from .dense import Dense
 from .layer import Layer
+from .pooling import MaxPool
 from .softmax import Softmax
 from .sparse import SparseDense, SparseRows, joined
 
-__all__ = ["Convolution", "Dense", "Layer", "ReLU", "Softmax", "SparseDense", "SparseRows", "Tanh", "joined"]
+__all__ = ["Convolution", "Dense", "Layer", "MaxPool", "ReLU", "Softmax", "SparseDense", "SparseRows", "Tanh", "joined"]

@@ -8,6 +8,7 @@ from ..parameters import Shape, Views
 from .products import outer, times, times_transposed
 
 ROWS = 192  # of a matrix product, about: fewer mean more calls, more leave the cache
+FEW = 8  # channels in, below which entries are taken together
 
 
 class ConvolutionCache(NamedTuple):
@@ -49,7 +50,8 @@ class Convolution:
         self.blocks: Mapping[str, Shape] = {"Wb": (rows + 1, C_out)}
         entries = [(i, j) for i in range(kernel) for j in range(kernel)]
         # One by one they read and write the output once each; together they copy the input once each.
-        self._groups = [entries] if 2 * C_in < C_out else [[entry] for entry in entries]
+        self._together = kernel > 1 and C_in < FEW
+        self._groups = [entries] if self._together else [[entry] for entry in entries]
 
     def initialise(self, rng: Any, initialiser: Initialiser, params: Views) -> None:
         """W from `initialiser`, b zero."""
@@ -143,9 +145,11 @@ class Convolution:
         return image
 
     def _blank(self, xp: Any, lead: Shape, N: int, dtype: Any) -> Array:
-        """An image of zeros."""
-        p = 2 * self.padding
-        return xp.zeros(lead + (self.height + p, self.width + p, N, self.C_in), dtype)
+        """An image of zeros; in memory with channels before examples if entries are taken together."""
+        shape = lead + (self.height + 2 * self.padding, self.width + 2 * self.padding)
+        if self._together:
+            return xp.zeros(shape + (self.C_in, N), dtype).swapaxes(-1, -2)
+        return xp.zeros(shape + (N, self.C_in), dtype)
 
     def _inside(self, image: Array) -> Array:
         """The view of an image that leaves out its padding."""
@@ -174,5 +178,9 @@ def _examples_first(image: Array) -> Array:
 
 def _side_by_side(seen: list[Array]) -> Array:
     """Some (T, rows, columns, N, C_in) as one matrix, (T, rows * columns * N, all their channels)."""
-    u = array_module(seen[0]).concatenate(seen, axis=-1) if len(seen) > 1 else seen[0]
-    return u.reshape(u.shape[:-4] + (-1, u.shape[-1]))
+    lead, axes = seen[0].shape[:-4], tuple(range(seen[0].ndim - 4))
+    if len(seen) == 1:
+        return seen[0].reshape(lead + (-1, seen[0].shape[-1]))
+    channel_first = tuple(len(axes) + axis for axis in (3, 0, 1, 2))
+    u = array_module(seen[0]).concatenate([part.transpose(axes + channel_first) for part in seen], axis=-4)
+    return u.reshape(lead + (u.shape[-4], -1)).swapaxes(-1, -2)

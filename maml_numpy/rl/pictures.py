@@ -25,7 +25,7 @@ def learning_curves(curves: Mapping[str, Sequence[Curve]], skip: Mapping[str, in
     for (method, seeds), (color, style) in zip(curves.items(), cycle(STYLES)):
         for number, run in enumerate(seeds):
             frames = np.cumsum(run["decisions"]) * skip[method] / 1e6
-            label = None if number else method
+            label = None if number else f"{method}: {len(seeds)} seeds" if len(seeds) > 1 else f"{method}: one seed"
             axes[0].plot(frames, run["mean_return"], color=color, ls=style, lw=1.2, alpha=0.8, label=label)
             axes[1].plot(frames, run["kl"], color=color, ls=style, lw=1, alpha=0.8, label=label)
     axes[0].set(xlabel="million frames", ylabel="mean return of a round")
@@ -33,8 +33,7 @@ def learning_curves(curves: Mapping[str, Sequence[Curve]], skip: Mapping[str, in
     for ax in axes:
         ax.grid(alpha=0.25)
     axes[0].legend(frameon=False, loc="lower right")
-    count = max(map(len, curves.values()))
-    figure.suptitle(f"{title}: " + (f"{count} seeds, a line each" if count > 1 else "one seed"))
+    figure.suptitle(f"{title}, a line a seed")
     return figure
 
 

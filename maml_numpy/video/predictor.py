@@ -27,7 +27,7 @@ class Predictor:
     """Predicts the next frame: filtered images of the one before, mixed by a mask that depends on a code.
 
     filters: frames (D features) to F D, the filters' images with the filter last. mask: C codes to F. encoder: a frame
-    and the next, 2 D features, to C logits; None for a predictor that is told nothing and has one code.
+    and the next, two channels of 2 D features, to C logits; None for a predictor that is told nothing and has one code.
     criterion: of the predicted frame. weight: of the codes' divergence from uniform ones, and balance: of that of their
     mean, both at least 0.
     Raises ValueError for parts that do not fit each other.
@@ -70,7 +70,7 @@ class Predictor:
     def logits(self, theta: Array, x: Array, following: Array) -> Array:
         """What the encoder says of frames x and those that follow, (N, D) each -> (N, C)."""
         assert self.encoder is not None
-        return self.encoder.forward(self.split(theta)[2], np.concatenate([x, following], axis=-1))[0]
+        return self.encoder.forward(self.split(theta)[2], side_by_side(x, following))[0]
 
     def gradient(self, theta: Array, x: Array, following: Array, noise: Array, sampler: GumbelSoftmax
                  ) -> tuple[Array, Parts, Array]:
@@ -83,7 +83,7 @@ class Predictor:
         d_filters, d_mask, *d_encoder = self.split(dtheta)
         code, kl, usage = np.ones((len(x), 1), theta.dtype), 0.0, 0.0
         if self.encoder is not None:
-            logits, seen = self.encoder.forward(of_encoder[0], np.concatenate([x, following], axis=-1))
+            logits, seen = self.encoder.forward(of_encoder[0], side_by_side(x, following))
             code, sample = sampler.forward(logits, noise)
             (kl, usage), kl_cache = divergence(logits)
         mask, chosen = self.mask.forward(of_mask, code)
@@ -100,6 +100,11 @@ class Predictor:
             dlogits = dlogits + divergence_backward(kl_cache, self.weight, self.balance)  # (predictor.5)
             self.encoder.backward(seen, dlogits, d_encoder[0], wanted=False)
         return loss, Parts(reconstruction, kl, usage), dtheta
+
+
+def side_by_side(x: Array, following: Array) -> Array:
+    """Frames and those that follow, (N, D) each, as one image of two channels, (N, 2 D): the channel last."""
+    return np.stack([x, following], axis=-1).reshape(len(x), -1)
 
 
 def mixed(z: Array, mask: Array) -> Array:
