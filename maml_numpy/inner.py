@@ -121,10 +121,11 @@ def backward(objective: Objective, steps: list[Step], theta_bar: Array, alpha: A
             theta_bar = like(carried)
             psi_share = objective.second_order(record, dtheta_bar, theta_bar)
             theta_bar += carried  # (inner.3)
+            del dtheta_bar
             psi_bar = psi_share if psi_bar is None else psi_bar + psi_share  # (inner.7)
         else:
             theta_bar = carried  # (inner.5)
-        del theta, record  # or they would live on through what is taken again for the next
+        del theta, record, dtheta, carried  # or they would live on through what is taken again for the next
     return Cotangents(theta_bar, psi_bar, alpha_bar)
 
 

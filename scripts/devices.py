@@ -15,6 +15,7 @@ from maml_numpy.gradcheck import verdict
 
 T, N, D, M = 2, 3, 4, 5
 SIZES = {"D": D, "M": M, "height": 5, "width": 4, "C_in": 2, "C_out": 3, "channels": 2, "kernel": 2}  # a layer's own
+FEW_OR_MANY = {"": {}, ", many channels": {"C_in": 9}}  # a layer may take other ways with the latter
 TOLERANCES = {np.float64: 1e-10, np.float32: 1e-4}
 
 
@@ -25,10 +26,15 @@ def classes(module, method):
                   key=lambda cls: cls.__name__)
 
 
-def layer_case(cls, lead, examples, dtype):
+def needed(cls):
+    """The names of the arguments that a class cannot do without."""
+    return [name for name, one in inspect.signature(cls).parameters.items() if one.default is one.empty]
+
+
+def layer_case(cls, lead, examples, dtype, sizes):
     """forward, backward and double_backward of a layer, with both cotangents and with one."""
-    needed = [name for name, one in inspect.signature(cls).parameters.items() if one.default is one.empty]
-    layer, rng = cls(**{name: SIZES[name] for name in needed if name in SIZES}), np.random.default_rng(0)
+    layer = cls(**{name: size for name, size in sizes.items() if name in needed(cls)})
+    rng = np.random.default_rng(0)
     D = getattr(layer, "D", SIZES["D"])
 
     def drawn(*shape):
@@ -80,7 +86,9 @@ def cases(dtype):
     """(name, function) of everything: layers, losses, and every method of every experiment."""
     for cls in classes(layers, "double_backward"):
         for how, lead, examples in (("shared", (), (T, N)), ("per task", (T,), (T, N)), ("one task", (), (N,))):
-            yield f"{cls.__name__}, {how}", layer_case(cls, lead, examples, dtype)
+            for much, sizes in FEW_OR_MANY.items():
+                if not sizes or sizes.keys() & needed(cls):
+                    yield f"{cls.__name__}, {how}{much}", layer_case(cls, lead, examples, dtype, SIZES | sizes)
     for cls in classes(losses, "double_backward"):
         for how, shape in (("tasks", (T, N, M)), ("one task", (N, M))):
             yield f"{cls.__name__}, {how}", loss_case(cls, shape, dtype)

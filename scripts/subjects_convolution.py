@@ -34,8 +34,8 @@ def cases():
 
 def smooth():
     """Two convolutions of different forms and a dense layer, with tanh between them."""
-    first = Convolution(4, 5, 1, 3, kernel=2, padding=1)
-    second = Convolution(first.height_out, first.width_out, 3, 2, kernel=3, stride=2)
+    first = Convolution(4, 5, 1, 8, kernel=2, padding=1)
+    second = Convolution(first.height_out, first.width_out, 8, 2, kernel=3, stride=2)
     return Supervised(Network(first.D, [first, Tanh(), second, Tanh(), Dense(second.M, 4)]), MSE())
 
 

@@ -142,7 +142,7 @@ def test_daml_gradient_by_theta_and_by_psi(seed, activation, loss):
 @pytest.mark.parametrize("own", [False, True], ids=["shared", "per task"])
 def test_convolution_forward_backward_and_double_backward(seed, own):
     rng = np.random.default_rng(seed)
-    T, N, C_in, C_out, height, width = (int(size) for size in rng.permutation(np.arange(2, 8)))
+    T, N, C_in, C_out, height, width = (int(size) for size in rng.permutation([2, 3, 4, 5, 8, 9]))
     kernel, stride, padding = int(rng.integers(1, min(height, width) + 1)), seed % 2 + 1, seed % 3
     layer = Convolution(height, width, C_in, C_out, kernel, stride, padding)
     Wb, dWb_bar = rng.standard_normal((2, *([T] if own else []), *layer.blocks["Wb"]))

@@ -17,8 +17,8 @@ class MAML:
 
     objective: inner and outer loss. alpha: inner learning rate, at least 0. K: inner steps, at least 1.
     second_order: False is FO-MAML, which takes the gradient at theta_K for that at theta_0.
-    keep_caches: True keeps every step's caches (fast), False recomputes them on the way back (small); FO-MAML needs
-    none.
+    keep_caches: True keeps every step's caches (fast), False recomputes them on the way back (small); FO-MAML with
+    the last loss alone needs none.
     every_step: True measures the query loss after every inner step, and J is their mean (the multi-step loss of
     Antoniou et al. 2019, arXiv:1810.09502, with equal weights); False after the last one alone.
     Raises ValueError for alpha < 0 or K < 1.
@@ -50,7 +50,7 @@ class MAML:
         support or query do not fit the objective or differ in their tasks.
         """
         check_shared(theta)
-        keep_caches = self.keep_caches and self.second_order
+        keep_caches = self.keep_caches and (self.second_order or self.every_step)
         theta_K, steps = adapt(self.objective, theta, [support] * self.K, self.alpha, keep_caches,
                                factored=True)
         self.objective.check(theta, query, "query")
@@ -61,9 +61,10 @@ class MAML:
         while self.every_step and len(steps) > 1:
             restore(self.objective, steps, self.alpha, isinstance(theta_K, Factored))
             step = steps.pop()
+            losses_k, own = self._outer(step.theta, query, dloss)
             carried = backward(self.objective, [step], theta_bar, self.alpha, self.second_order).theta
-            losses_k, theta_bar = self._outer(step.theta, query, dloss)
-            losses, theta_bar = losses + losses_k, theta_bar + carried  # (maml.4)
+            losses, theta_bar = losses + losses_k, own + carried  # (maml.4)
+            del step, own, carried  # or they would live on through what is taken again for the next
         theta_bar = backward(self.objective, steps, theta_bar, self.alpha, self.second_order).theta
         return MetaGradient(losses / measured, theta_bar)
 

@@ -39,7 +39,8 @@ class Config:
     shifts: tuple[int, ...] = option((2, 3), "by how many pixels to the right it may move, each as likely", many=True)
     codes: int = option(0, "values of the code; 0 for as many as there are shifts")
     filters: int = option(0, "filters that the mask mixes; 0 for one more than codes")
-    kernel: int = option(0, "width and height of a filter, odd; 0 for what the widest shift needs")
+    kernel: int = option(0, "width and height of a filter, and of what the encoder looks at; 0 for what the widest "
+                         "shift needs")
     N: int = option(64, "pairs of frames in a batch")
     H: int = option(8, "channels of the encoder's convolution")
     beta: float = option(3e-3, "learning rate (Adam)")
@@ -103,7 +104,7 @@ def recipe(config: Config, method: str, seed: int) -> Fit:
 
 
 def test(config: Config, method: str, learned: Array) -> dict[str, Any]:
-    """On 2,000 pairs that were not trained on.
+    """On 2,000 pairs drawn anew, by another seed than in training; there are not many more different ones.
 
     error: squared, of the prediction, given the encoder's code where there is one; of_floor: in units of the floor.
     sharp: the share of predictions, with a code drawn uniformly, that are within TOLERANCE of one of the true futures

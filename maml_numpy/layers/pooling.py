@@ -49,7 +49,7 @@ class MaxPool:
         """dy (T, N, M) -> dx (T, N, D)."""
         xp, k, lead = array_module(dy), self.kernel, dy.shape[:-1]
         there = cache.place == xp.arange(k * k)[:, None]
-        windows = there * dy.reshape(lead + (self.height_out, self.width_out, 1, self.channels))
+        windows = xp.where(there, dy.reshape(lead + (self.height_out, self.width_out, 1, self.channels)), 0)
         windows = windows.reshape(lead + (self.height_out, self.width_out, k, k, self.channels))
         image = xp.zeros(lead + (self.height, self.width, self.channels), dy.dtype)
         image[..., :self.height_out * k, :self.width_out * k, :] = windows.swapaxes(-4, -3).reshape(
