@@ -14,7 +14,7 @@ from maml_numpy.network import Network
 from maml_numpy.tasks import Squares
 from maml_numpy.training import NonFinite
 from maml_numpy.video.codes import GumbelSoftmax, divergence, gumbel, nearest
-from maml_numpy.video.predictor import Predictor, mixed
+from maml_numpy.video.predictor import Predictor, mixed, side_by_side
 
 RNG = np.random.default_rng(0)
 SMALL = video.Config(iterations=60, size=10, square=3, N=16, H=8)
@@ -99,6 +99,21 @@ def test_a_code_that_is_sure_beyond_rounding_has_a_divergence():
     logits = np.float32([[0, -200], [0, -150]])
     found, cache = divergence(logits)
     assert np.allclose(found, log(2)) and found.kl.dtype == np.float32 and np.isfinite(cache.log_usage).all()
+
+
+def test_the_encoder_sees_two_frames_as_channels():
+    x, following = RNG.standard_normal((2, 3, 16))
+    seen = side_by_side(x, following).reshape(3, 4, 4, 2)
+    assert (seen[..., 0] == x.reshape(3, 4, 4)).all() and (seen[..., 1] == following.reshape(3, 4, 4)).all()
+
+
+def test_an_encoder_at_its_start_tells_moves_alike_wherever_they_are():
+    config = video.Config(size=20)
+    predictor, squares = config.predictor("variational"), config.squares()
+    corners = np.array([[6, 5], [9, 6], [7, 8]])  # none so near the border that the kernel would look over it
+    logits = [predictor.logits(video.start(config, "variational", 0), squares.frames(corners), following)
+              for following in squares.futures(corners)]
+    assert all(np.allclose(each, each[0], atol=1e-6) for each in logits) and not np.allclose(*logits, atol=1e-3)
 
 
 def test_images_are_mixed_by_their_shares():
