@@ -15,11 +15,11 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-FILES = ["layers/dense.py", "layers/activations.py", "layers/convolution.py", "layers/pooling.py", "layers/products.py",
-         "layers/softmax.py", "layers/sparse.py", "rl/policy.py", "rl/returns.py", "rl/trust_region.py",
-         "video/codes.py", "video/predictor.py", "losses.py", "network.py", "objectives.py", "learned.py", "low_rank.py", "inner.py",
-         "algorithms/maml.py", "algorithms/joint.py", "algorithms/meta_sgd.py", "algorithms/daml.py",
-         "algorithms/reptile.py", "optim.py"]
+FILES = ["layers/dense.py", "layers/activations.py", "layers/convolution.py", "layers/pooling.py",
+         "layers/products.py", "layers/softmax.py", "layers/sparse.py", "rl/policy.py", "rl/returns.py",
+         "rl/trust_region.py", "video/codes.py", "video/predictor.py", "losses.py", "network.py", "objectives.py",
+         "learned.py", "low_rank.py", "inner.py", "algorithms/maml.py", "algorithms/joint.py",
+         "algorithms/meta_sgd.py", "algorithms/daml.py", "algorithms/reptile.py", "optim.py"]
 SWAPS = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Add, ast.Div: ast.Mult, ast.MatMult: ast.Mult,
          ast.Pow: ast.Mult, ast.Gt: ast.Lt, ast.Lt: ast.Gt}
 
