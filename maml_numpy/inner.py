@@ -107,7 +107,7 @@ def backward(objective: Objective, steps: list[Step], theta_bar: Array, alpha: A
     psi_bar: Optional[Array] = None
     alpha_bar: Optional[Array] = None
     while steps:
-        if second_order:
+        if second_order and steps[-1].theta is None:
             restore(objective, steps, alpha, factored)
         theta, batch, record, dtheta = steps.pop()
         if dtheta is not None:
