@@ -7,9 +7,9 @@ from statistics import mean, stdev
 
 import numpy as np
 from jobs import theta_of
-from tables import markdown, spread, text
+from tables import gathered, markdown, spread, text, write
 
-from maml_numpy import animation, experiments, files, plots, runs
+from maml_numpy import animation, experiments, runs
 from maml_numpy.rl import pictures
 from maml_numpy.rl.policy import softmax
 from maml_numpy.rl.rollout import draw
@@ -67,29 +67,20 @@ def table(by_title):
 
 def write_test(experiment, args, jobs, results, seconds):
     """Print the results of all jobs, and write them, with the figures, beside the runs."""
-    home, config, by_title, curves, skip = args.out / args.experiment, jobs[0].config, {}, {}, {}
-    for job, found in zip(jobs, results):
-        for title, scores in found.items():
-            by_title.setdefault(title, {})[str(job.seed)] = scores
-        metrics = runs.read_metrics(job.folder) if job.folder else {}
-        if metrics:
-            curves.setdefault(experiment.TITLES[job.method], []).append(metrics)
-            skip[experiment.TITLES[job.method]] = numbers_of(job).skip
+    config, (by_title, curves) = jobs[0].config, gathered(experiment, jobs, results)
     rows = table(by_title)
     print(f"{config.test_episodes} episodes each, actions drawn from the policy; mean ± 95% interval over episodes, or "
           "median and range over seeds")
     print(text(rows))
     figures = {}
     if curves:
+        skip = {experiment.TITLES[job.method]: numbers_of(job).skip for job in jobs if job.folder}
         figures["training"] = pictures.learning_curves(curves, skip, args.experiment)
     if hasattr(experiment, "figures"):
         figures |= experiment.figures(config, {job.method: theta_of(job) for job in jobs if job.seed == args.seed})
-    files.write_text(home / "test.json", json.dumps({
-        "experiment": args.experiment, "config": asdict(config), "seconds": round(seconds, 1), "methods": by_title}))
-    files.write_text(home / "test.md", markdown(rows) + "\n")
-    for name, figure in figures.items():
-        plots.save(figure, home / f"{name}.png")
-    print(f"saved test.json, test.md{''.join(f', {name}.png' for name in figures)} in {home}")
+    write(args.out / args.experiment,
+          json.dumps({"experiment": args.experiment, "config": asdict(config), "seconds": round(seconds, 1),
+                      "methods": by_title}), markdown(rows), figures)
 
 
 def adapt_to(x, y, args, job):

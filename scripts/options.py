@@ -60,7 +60,7 @@ def arguments(argv):
 
 def flag(option):
     """How a field of a configuration is read from the command line: a range as one number or two."""
-    default, doc = option.default, f"{option.metadata['doc']}; default {shown(option.default)}"
+    default, doc = option.default, f"{option.metadata['doc']}; default {shown(option)}"
     if isinstance(default, bool):
         return {"action": argparse.BooleanOptionalAction, "help": doc}
     if option.metadata["many"]:
@@ -80,9 +80,10 @@ class Range(argparse.Action):
         setattr(namespace, self.dest, (values[0], values[-1]))
 
 
-def shown(value):
-    """A default as one would type it."""
-    if isinstance(value, tuple) and len(value) == 2 and isinstance(value[0], int):
+def shown(option):
+    """A field's default as one would type it."""
+    value = option.default
+    if option.metadata["many"]:
         return " ".join(map(str, value))
     if isinstance(value, tuple):
         return f"{value[0]:g}" if value[0] == value[1] else f"{value[0]:g} to {value[1]:g}"
@@ -95,6 +96,6 @@ def listing():
     for name in experiments.NAMES:
         experiment = experiments.find(name)
         lines += [f"{name}: {experiment.__doc__}", f"  methods: {', '.join(experiment.METHODS)}"]
-        lines += [f"  --{option.name:<12} {shown(option.default):<18} {option.metadata['doc']}"
+        lines += [f"  --{option.name:<12} {shown(option):<18} {option.metadata['doc']}"
                   for option in fields(experiment.Config)]
     return "\n".join(lines)

@@ -9,8 +9,9 @@ from time import perf_counter
 
 import numpy as np
 from jobs import theta_of
+from tables import gathered, write
 
-from maml_numpy import backend, experiments, files, learner, plots, points, report, runs, training
+from maml_numpy import backend, experiments, learner, plots, points, report, training
 
 TIMED_BLOCKS, TIMED_ITERATIONS = 7, 30
 
@@ -43,13 +44,7 @@ def what_fits(job):
 
 def write_test(experiment, args, jobs, results, seconds):
     """Print the results of all jobs, and write them, with the figures, beside the runs."""
-    home, config, by_title, curves = args.out / args.experiment, jobs[0].config, {}, {}
-    for job, found in zip(jobs, results):
-        for title, row in found.items():
-            by_title.setdefault(title, {})[str(job.seed)] = row
-        metrics = runs.read_metrics(job.folder) if job.folder else {}
-        if metrics:
-            curves.setdefault(experiment.TITLES[job.method], []).append((metrics["iteration"], metrics["loss"]))
+    config, (by_title, curves) = jobs[0].config, gathered(experiment, jobs, results)
     results = {"experiment": args.experiment, "config": asdict(config), **experiment.summary(config),
                "seconds": round(seconds, 1), "microseconds": microseconds(experiment, jobs), "methods": by_title}
     print(report.text(results))
@@ -58,12 +53,10 @@ def write_test(experiment, args, jobs, results, seconds):
     pictures = experiment.figures(config, {job.method: theta_of(job) for job in jobs if job.seed == args.seed})
     pictures["steps"] = plots.errors_by_step(results)
     if curves:
-        pictures["training"] = plots.training_curves(curves, results["microseconds"])
-    files.write_text(home / "test.json", json.dumps(results, indent=1))
-    files.write_text(home / "test.md", report.markdown(results) + "\n")
-    for name, figure in pictures.items():
-        plots.save(figure, home / f"{name}.png")
-    print(f"saved test.json, test.md, {', '.join(f'{name}.png' for name in pictures)} in {home}")
+        pictures["training"] = plots.training_curves(
+            {title: [(run["iteration"], run["loss"]) for run in seeds] for title, seeds in curves.items()},
+            results["microseconds"])
+    write(args.out / args.experiment, json.dumps(results, indent=1), report.markdown(results), pictures)
 
 
 def microseconds(experiment, jobs):

@@ -1,6 +1,29 @@
-"""Tables of test results: for the terminal and as Markdown, with a number or a spread in each cell."""
+"""Test results: gathered by method, as tables with a number or a spread in each cell, and written beside the runs."""
 
 from statistics import median
+
+from maml_numpy import files, plots, runs
+
+
+def gathered(experiment, jobs, results):
+    """Title -> seed -> what was found; and title -> the metrics of each seed that was trained."""
+    by_title, curves = {}, {}
+    for job, found in zip(jobs, results):
+        for title, numbers in found.items():
+            by_title.setdefault(title, {})[str(job.seed)] = numbers
+        metrics = runs.read_metrics(job.folder) if job.folder else {}
+        if metrics:
+            curves.setdefault(experiment.TITLES[job.method], []).append(metrics)
+    return by_title, curves
+
+
+def write(home, results, table, figures, *others):
+    """Write test.json and test.md, of these texts, and the figures, name -> figure; say so, and name the others too."""
+    files.write_text(home / "test.json", results)
+    files.write_text(home / "test.md", table + "\n")
+    for name, figure in figures.items():
+        plots.save(figure, home / f"{name}.png")
+    print(f"saved {', '.join(['test.json', 'test.md', *others, *(f'{name}.png' for name in figures)])} in {home}")
 
 
 def spread(values, form):

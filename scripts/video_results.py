@@ -4,9 +4,9 @@ import json
 from dataclasses import asdict
 
 from jobs import theta_of
-from tables import markdown, spread, text
+from tables import gathered, markdown, spread, text, write
 
-from maml_numpy import animation, experiments, files, plots, runs
+from maml_numpy import animation, experiments
 from maml_numpy.video import pictures
 
 ROLL_OUT_FPS = 2
@@ -44,14 +44,8 @@ def table(by_title):
 
 def write_test(experiment, args, jobs, results, seconds):
     """Print the results of all jobs, and write them, with the figures, beside the runs."""
-    home, config, by_title, curves = args.out / args.experiment, jobs[0].config, {}, {}
-    for job, found in zip(jobs, results):
-        for title, numbers in found.items():
-            by_title.setdefault(title, {})[str(job.seed)] = numbers
-        metrics = runs.read_metrics(job.folder) if job.folder else {}
-        if metrics:
-            points = metrics["iteration"], metrics["reconstruction"]
-            curves.setdefault(experiment.TITLES[job.method], []).append(points)
+    home, config = args.out / args.experiment, jobs[0].config
+    by_title, curves = gathered(experiment, jobs, results)
     summary, rows = experiment.summary(config), table(by_title)
     print(f"{summary['pairs']} pairs of frames; the least error without knowing the shift, the floor, is "
           f"{summary['floor']:.3g}.\nSharp and correct: every pixel within {summary['tolerance']:g} of one of the true "
@@ -60,16 +54,14 @@ def write_test(experiment, args, jobs, results, seconds):
     learned = {job.method: theta_of(job) for job in jobs if job.seed == args.seed}
     figures = experiment.figures(config, learned)
     if curves:
-        figures["training"] = pictures.errors(curves, summary["floor"])
-    files.write_text(home / "test.json", json.dumps({
-        "experiment": args.experiment, "config": asdict(config), **summary, "seconds": round(seconds, 1),
-        "methods": by_title}, indent=1))
-    files.write_text(home / "test.md", markdown(rows) + "\n")
-    for name, figure in figures.items():
-        plots.save(figure, home / f"{name}.png")
+        figures["training"] = pictures.errors(
+            {title: [(run["iteration"], run["reconstruction"]) for run in seeds] for title, seeds in curves.items()},
+            summary["floor"])
     animation.save(home / "roll_out.gif", *pictures.moving(experiment.roll_out(config, learned), config.size),
                    ROLL_OUT_FPS)
-    print(f"saved test.json, test.md, roll_out.gif, {', '.join(f'{name}.png' for name in figures)} in {home}")
+    write(home, json.dumps({"experiment": args.experiment, "config": asdict(config), **summary,
+                            "seconds": round(seconds, 1), "methods": by_title}, indent=1),
+          markdown(rows), figures, "roll_out.gif")
 
 
 def adapt_to(x, y, args, job):

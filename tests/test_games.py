@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from trained import trained_in
 
 from maml_numpy import experiments, runs
 from maml_numpy.experiments import cartpole, games, pong
@@ -273,30 +274,21 @@ def test_an_environment_that_cannot_be_made_is_reported():
             workers.play(theta(), range(2))
 
 
-def trained(folder, recipe, upto=None):
-    updates = runs.train_in(folder, recipe, {})
-    for progress in updates:
-        if progress.iteration == upto:
-            updates.close()
-            break
-    return progress
-
-
 @pytest.mark.parametrize("method", cartpole.METHODS)
 def test_training_is_repeatable_and_goes_on_bit_for_bit(tmp_path, method):
     recipe = cartpole.recipe(SMALL, method, 1)
-    whole = trained(tmp_path / "a", recipe.on(np, 2))
-    other = trained(tmp_path / "b", cartpole.recipe(SMALL, method, 1))
+    whole = trained_in(tmp_path / "a", recipe.on(np, 2))
+    other = trained_in(tmp_path / "b", cartpole.recipe(SMALL, method, 1))
     assert np.array_equal(whole.theta, other.theta) and not np.array_equal(whole.theta, recipe.theta)
-    trained(tmp_path / "c", cartpole.recipe(SMALL, method, 1), 1)
-    assert np.array_equal(trained(tmp_path / "c", cartpole.recipe(SMALL, method, 1)).theta, whole.theta)
+    trained_in(tmp_path / "c", cartpole.recipe(SMALL, method, 1), 1)
+    assert np.array_equal(trained_in(tmp_path / "c", cartpole.recipe(SMALL, method, 1)).theta, whole.theta)
     metrics = [runs.read_metrics(tmp_path / name) for name in "ac"]
     assert metrics[0]["iteration"] == [1, 2, 3] and metrics[0]["mean_return"] == metrics[1]["mean_return"]
 
 
 def test_pong_training_is_repeatable(tmp_path):
     config = pong.Config(iterations=1, episodes=2, H=4, updates=2)
-    first, second = (trained(tmp_path / name, pong.recipe(config, "ppo", 0).on(np, count))
+    first, second = (trained_in(tmp_path / name, pong.recipe(config, "ppo", 0).on(np, count))
                      for name, count in (("a", 1), ("b", 2)))
     assert np.array_equal(first.theta, second.theta)
     assert first.facts["decisions"] > 1000 and -21 <= first.facts["mean_return"] <= -15
@@ -304,7 +296,7 @@ def test_pong_training_is_repeatable(tmp_path):
 
 def test_fewer_decisions_than_asked_for_are_used_whole_and_said(tmp_path):
     config = replace(SMALL, size=10_000, iterations=1)
-    progress = trained(tmp_path, cartpole.recipe(config, "ppo", 0))
+    progress = trained_in(tmp_path, cartpole.recipe(config, "ppo", 0))
     assert progress.facts["samples"] == progress.facts["decisions"] < 10_000
     assert "decisions where 10,000 were asked for" in progress.notes[0]
 

@@ -5,6 +5,7 @@ from math import log
 
 import numpy as np
 import pytest
+from trained import trained_in
 
 from maml_numpy import animation, runs
 from maml_numpy.experiments import video
@@ -123,12 +124,7 @@ def test_images_are_mixed_by_their_shares():
 
 
 def trained(folder, config, method, upto=None):
-    updates = runs.train_in(folder, video.recipe(config, method, 0), {})
-    for progress in updates:
-        if progress.iteration == upto:
-            updates.close()
-            break
-    return progress
+    return trained_in(folder, video.recipe(config, method, 0), upto)
 
 
 @pytest.mark.parametrize("method", video.METHODS)

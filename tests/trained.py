@@ -1,0 +1,13 @@
+"""A training in a folder, to its end or broken off, for the tests of what goes on bit for bit."""
+
+from maml_numpy import runs
+
+
+def trained_in(folder, recipe, upto=None):
+    """The last progress."""
+    updates = runs.train_in(folder, recipe, {})
+    for progress in updates:
+        if progress.iteration == upto:
+            updates.close()
+            break
+    return progress
