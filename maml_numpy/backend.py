@@ -12,29 +12,19 @@ import numpy as np
 Array = Any  # an array of any supported library; shapes are given in the docstrings
 
 DEVICES = ("cpu", "gpu")
-_libraries: list[tuple[type, Any]] = []  # (array type, its module) of what `register` was told
-
-
-def register(kind: type, library: Any) -> None:
-    """Let arrays of type `kind` take the path of NumPy's, by the functions of `library`.
-
-    It must have NumPy's functions under their names, `asarray` from and `asnumpy` to NumPy arrays.
-    """
-    _libraries.append((kind, library))
 
 
 def array_module(array: Array) -> Any:
-    """Return the module whose functions take `array`: NumPy, CuPy, or one that was registered.
+    """Return the module whose functions take `array`: NumPy, CuPy, or what its `__array_namespace__` says.
 
     Raises TypeError for what is no array, a list or a Python float too: nothing here is converted silently.
     """
     if isinstance(array, np.ndarray):
         return np
-    for kind, library in _libraries:
-        if isinstance(array, kind):
-            return library
     if type(array).__module__.partition(".")[0] == "cupy":
         return _cupy()
+    if not isinstance(array, np.generic) and hasattr(array, "__array_namespace__"):
+        return array.__array_namespace__()
     raise TypeError(f"expected an array of NumPy or CuPy, got {type(array).__name__}")
 
 
@@ -49,11 +39,11 @@ def library(device: str) -> Any:
 
 
 def to_device(library: Any, value: Any) -> Any:
-    """`value` with its NumPy arrays as arrays of `library`: an array, a named tuple of such, or a number as it is."""
+    """`value` with its NumPy arrays as arrays of `library`: an array, a tuple of such, or a number as it is."""
     if library is np:
         return value
     if isinstance(value, tuple):
-        return type(value)._make([to_device(library, part) for part in value])  # type: ignore[attr-defined]
+        return getattr(type(value), "_make", type(value))([to_device(library, part) for part in value])
     return library.asarray(value) if isinstance(value, np.ndarray) else value
 
 

@@ -18,7 +18,7 @@ SKY = "#56B4E9"
 
 
 STYLES = ((BLUE, "-"), (RED, "--"), (GREEN, "-."), (ORANGE, ":"), (PURPLE, (0, (5, 1, 1, 1, 1, 1))),
-          (BLACK, (0, (1, 2))))
+          (BLACK, (0, (1, 2))), (SKY, "-"))
 
 
 def steps_label(k: int) -> str:
@@ -288,7 +288,7 @@ def step_curves(K: Sequence[int], found: Mapping[str, Mapping[str, Sequence[floa
     from matplotlib.figure import Figure
     figure = Figure(figsize=(9.6, 4.0), layout="constrained")
     time, memory = figure.subplots(1, 2)
-    for (name, values), (color, style), marker in zip(found.items(), STYLES, "os^vD"):
+    for (name, values), (color, style), marker in zip(found.items(), STYLES, "os^vDPX"):
         time.loglog(K, [us / 1e3 for us in values["microseconds"]], color=color, ls=style, marker=marker, ms=4,
                     label=name)
         memory.loglog(K, [size / 1e6 for size in values["bytes"]], color=color, ls=style, marker=marker, ms=4)

@@ -125,7 +125,10 @@ def compare(made, blocks):
 
 def meta(job):
     """A meta-iteration of every shape, beside every peer."""
-    from peers import PEERS, problem
+    from peers import PEERS, not_replayed, problem
+
+    from maml_numpy.algorithms import MAML
+    from maml_numpy.replay import Arena, Program
     found = {}
     for T, N, H, K, criterion in SHAPES:
         print(f"(T, N, H, K) = ({T}, {N}, {H}, {K}), {criterion}")
@@ -135,8 +138,11 @@ def meta(job):
         outcome = compare(made, job["blocks"])
         if outcome is None:
             return None
-        outcome["maml_numpy"]["calls"] = calls(made["maml_numpy"][1])
-        print(f"  calls of Python and NumPy in one iteration of maml_numpy: {outcome['maml_numpy']['calls']}")
+        p = problem(T, N, H, K, criterion)
+        operations = len(Program(MAML(p.objective, p.alpha, K).meta_gradient, (p.theta, p.support, p.query), Arena()))
+        outcome["maml_numpy"] |= {"operations": operations, "calls": calls(not_replayed(p)[1])}
+        print(f"  one meta-gradient of maml_numpy has {operations} operations; not replayed, an iteration makes "
+              f"{outcome['maml_numpy']['calls']} calls besides operators")
         found[f"{T}, {N}, {H}, {K}, {criterion}"] = outcome
     return found
 
@@ -172,6 +178,7 @@ def posts(job):
 
 def widths(job):
     """A meta-gradient with factors beside the same with matrices, against the hidden width; draws the notes' figure."""
+    from functools import partial
     from unittest.mock import patch
 
     import numpy as np
@@ -179,8 +186,7 @@ def widths(job):
 
     from maml_numpy import inner, plots
     from maml_numpy.algorithms import MAML
-    from maml_numpy.backend import keep_freed_memory
-    keep_freed_memory()
+    from maml_numpy.replay import Arena, Program
     found = {}
     print(f"one meta-gradient, (T, N) = (25, 10), float32, us\n{'K':>4}{'H':>6}{'matrices':>12}{'factors':>12}"
           f"{'gain':>8}  chosen")
@@ -188,12 +194,11 @@ def widths(job):
         rows = found[f"K = {K}"] = {"matrices": [], "factors": []}
         for width in WIDTHS:
             p = problem(H=width, K=K)
-            algorithm = MAML(p.objective, p.alpha, K)
-
-            def step(form):
-                with patch.object(inner, "pays", lambda *_: form == "factors"):
-                    algorithm.meta_gradient(p.theta, p.support, p.query)
-            times = in_turn({form: lambda form=form: step(form) for form in rows}, job["blocks"])
+            programs, batch = {}, (p.theta, p.support, p.query)
+            for form in rows:
+                with patch.object(inner, "pays", lambda *_, form=form: form == "factors"):
+                    programs[form] = Program(MAML(p.objective, p.alpha, K).meta_gradient, batch, Arena())
+            times = in_turn({form: partial(program, *batch) for form, program in programs.items()}, job["blocks"])
             a, b = (float(np.median(values)) * 1e6 for values in times.values())
             rows["matrices"].append(a)
             rows["factors"].append(b)
@@ -248,13 +253,11 @@ def peak(job):
     import numpy as np
     from peers import problem
 
-    from maml_numpy.algorithms import MAML
-    from maml_numpy.backend import keep_freed_memory
-    keep_freed_memory()  # as every training does
+    from maml_numpy.algorithms import MAML, Replayed
     N, H, n = 512, 1024, 2048
     p, rng = problem(1, N, H), np.random.default_rng(0)
     a, b = rng.standard_normal((2, n, n)).astype(np.float32)
-    out, algorithm = np.empty_like(a), MAML(p.objective, p.alpha)
+    out, algorithm = np.empty_like(a), Replayed(MAML(p.objective, p.alpha))
     times = in_turn({"product": lambda: np.dot(a, b, out=out),
                      "meta-gradient": lambda: algorithm.meta_gradient(p.theta, p.support, p.query)}, job["blocks"])
     product, gradient = (float(np.median(values)) for values in times.values())
@@ -287,7 +290,7 @@ def pong(job):
 
 MODES = {"meta": meta, "posts": posts, "widths": widths, "steps": steps, "training": training, "peak": peak,
          "device": device, "convolution": convolution, "pong": pong}
-PEER_NAMES = ("JAX jit", "torch.func", "torch batched", "torch loop", "ancestor's loop")
+PEER_NAMES = ("not replayed", "JAX jit", "torch.func", "torch batched", "torch loop", "ancestor's loop")
 
 
 def main(argv=None):

@@ -6,7 +6,7 @@ import numpy as np
 from peers import BETA, problem, torch_func
 
 from maml_numpy import plots
-from maml_numpy.algorithms import MAML
+from maml_numpy.algorithms import MAML, Replayed
 from maml_numpy.backend import to_device
 from maml_numpy.optim import Adam
 from maml_numpy.training import train
@@ -19,7 +19,7 @@ def losses(library, iterations, T, H):
     """The losses of a training on one meta-batch, in that library, each one read at once."""
     p = problem(T, 10, H)
     batch = to_device(library, p.support), to_device(library, p.query)
-    for progress in train(MAML(p.objective, p.alpha), Adam(BETA), to_device(library, p.theta), lambda: batch,
+    for progress in train(Replayed(MAML(p.objective, p.alpha)), Adam(BETA), to_device(library, p.theta), lambda: batch,
                           iterations):
         yield float(progress.loss)
 

@@ -7,6 +7,7 @@ import numpy as np
 from console import ROOT, Parser, fail, guarded
 from draw_convolution import convolution
 from draw_policy import ppo_clip
+from draw_replay import replay
 from matplotlib import rc_context
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
@@ -377,7 +378,7 @@ def maml():
 
 
 FIGURES = {draw.__name__: draw for draw in (backward_is_a_function, dense, activations, losses, sweeps, inner, maml,
-                                            ppo_clip, convolution)}
+                                            ppo_clip, convolution, replay)}
 
 
 def run(argv):

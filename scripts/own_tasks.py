@@ -1,7 +1,7 @@
 """Meta-learn tasks of your own: put them into `draw`, keep the rest. Here: dose-response curves seen at eight doses."""
 import numpy as np
 
-from maml_numpy.algorithms import MAML
+from maml_numpy.algorithms import MAML, Replayed
 from maml_numpy.batch import Batch
 from maml_numpy.initialisers import he_normal
 from maml_numpy.layers import ReLU
@@ -22,7 +22,7 @@ def draw(rng, T=25, N=8):  # support and query examples of T tasks: y rises from
 
 rng, objective, alpha = np.random.default_rng(0), Supervised(mlp([1, 40, 40, 1], ReLU), MSE()), 0.01
 theta = objective.network.initialise(rng, he_normal)
-for progress in train(MAML(objective, alpha), Adam(1e-3), theta, lambda: draw(rng), iterations=5000):
+for progress in train(Replayed(MAML(objective, alpha)), Adam(1e-3), theta, lambda: draw(rng), iterations=5000):
     learner = Learner(objective, progress.theta, alpha)
 support, query = draw(rng, T=600)  # unseen tasks
 for steps in (0, 1, 5):

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from maml_numpy.algorithms import MAML
+from maml_numpy.algorithms import MAML, Replayed
 from maml_numpy.batch import Batch
 from maml_numpy.initialisers import he_normal
 from maml_numpy.layers import ReLU
@@ -55,7 +55,19 @@ def pieces(p):
 
 def ours(p):
     """This project, through the very loop that trains."""
-    algorithm = MAML(p.objective, p.alpha, p.K, keep_caches=not p.recompute)
+    return _looped(p, Replayed(_maml(p)))
+
+
+def not_replayed(p):
+    """The same, every layer called anew."""
+    return _looped(p, _maml(p))
+
+
+def _maml(p):
+    return MAML(p.objective, p.alpha, p.K, keep_caches=not p.recompute)
+
+
+def _looped(p, algorithm):
     states = train(algorithm, Adam(BETA), p.theta, lambda: (p.support, p.query), 10**9)
     return algorithm.meta_gradient(p.theta, p.support, p.query).theta_bar, lambda: next(states)
 
@@ -288,5 +300,5 @@ def ancestor(p):
     return np.concatenate([g.ravel() for g in meta_gradient(start).values()]), iterate
 
 
-PEERS = {"maml_numpy": ours, "JAX jit": jax_jit, "torch.func": torch_func, "torch batched": torch_batched,
-         "torch loop": torch_loop, "ancestor's loop": ancestor}
+PEERS = {"maml_numpy": ours, "not replayed": not_replayed, "JAX jit": jax_jit, "torch.func": torch_func,
+         "torch batched": torch_batched, "torch loop": torch_loop, "ancestor's loop": ancestor}

@@ -16,7 +16,6 @@ from console import ROOT, Parser, guarded
 from maml_numpy import parallel, plots, runs
 from maml_numpy.experiments import daml
 from maml_numpy.tasks import TwoPhase
-from maml_numpy.training import train
 
 NULL, WINDOW = 2 / pi, 50  # what always 0 has; lines of metrics in a mean
 WATCH_EVERY, TASKS = 1000, 8  # iterations; tasks whose units are counted
@@ -40,8 +39,7 @@ def watch(job):
     recipe, family = daml.recipe(config, "post", seed), TwoPhase()
     tasks = family.sample(np.random.default_rng(0), TASKS)
     grid, source = family.grid(tasks, 201), family.sources(np.random.default_rng(1), tasks, config.K)
-    for progress in train(recipe.algorithm, recipe.optimizer, recipe.theta, lambda: recipe.draw(recipe.rng),
-                          iterations):
+    for progress in recipe._replace(iterations=iterations).updates(recipe.begin(), recipe.rng):
         if progress.iteration % WATCH_EVERY == 0:
             counts = daml.live_units(config, "post", progress.theta, source, grid)
             yield progress.iteration, max(counts[0]), max(counts[-1])

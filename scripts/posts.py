@@ -4,6 +4,7 @@ import math
 import os
 import random
 
+from maml_numpy.algorithms import Replayed
 from maml_numpy.experiments.two_phase import N
 from maml_numpy.losses import L1
 from maml_numpy.objectives import Supervised
@@ -74,5 +75,5 @@ def ours_post(module, config):
     """The same of this project, through the very loop that trains."""
     recipe = module.recipe(config, "post", 0)
     gradient = recipe.algorithm.meta_gradient(recipe.theta, *recipe.draw(recipe.rng)).theta_bar
-    states = train(recipe.algorithm, recipe.optimizer, recipe.theta, lambda: recipe.draw(recipe.rng), 10**9)
+    states = train(Replayed(recipe.algorithm), recipe.optimizer, recipe.theta, lambda: recipe.draw(recipe.rng), 10**9)
     return gradient, lambda: next(states)

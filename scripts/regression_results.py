@@ -3,7 +3,6 @@
 import json
 import tracemalloc
 from dataclasses import asdict
-from functools import partial
 from statistics import median
 from time import perf_counter
 
@@ -11,7 +10,7 @@ import numpy as np
 from jobs import theta_of
 from tables import gathered, write
 
-from maml_numpy import backend, experiments, learner, plots, points, report, training
+from maml_numpy import backend, experiments, learner, plots, points, report
 
 TIMED_BLOCKS, TIMED_ITERATIONS = 7, 30
 
@@ -65,8 +64,7 @@ def microseconds(experiment, jobs):
     for job in jobs:
         if job.folder and job.iterations and job.method not in runs_of:
             recipe = experiment.recipe(job.config, job.method, job.seed)
-            runs_of[job.method] = training.train(recipe.algorithm, recipe.optimizer, recipe.theta,
-                                                 partial(recipe.draw, recipe.rng), 10**9, 10**9)
+            runs_of[job.method] = recipe._replace(iterations=10**9, patience=10**9).updates(recipe.begin(), recipe.rng)
     times = {method: [] for method in runs_of}
     for _ in range(TIMED_BLOCKS):
         for method, updates in runs_of.items():

@@ -3,10 +3,11 @@
 import tracemalloc
 
 import numpy as np
-from peers import jax_compiled, jax_jit, ours, problem, torch_batched
+from peers import jax_compiled, jax_jit, not_replayed, ours, problem, torch_batched
 
 from maml_numpy import plots
 from maml_numpy.algorithms import MAML
+from maml_numpy.replay import Arena, Program
 
 CAPTIONS = {"kept": "maml_numpy, caches kept", "recomputed": "maml_numpy, recomputed"}
 
@@ -20,6 +21,17 @@ def allocated(p):
     most = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     return most
+
+
+def replayed_allocated(p):
+    """What a list of calls to be repeated holds, all the time: its arrays, and itself."""
+    algorithm = MAML(p.objective, p.alpha, p.K, keep_caches=not p.recompute)
+    algorithm.meta_gradient(p.theta, p.support, p.query)
+    tracemalloc.start()
+    program = Program(algorithm.meta_gradient, (p.theta, p.support, p.query), Arena())
+    size = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    return size if program else 0
 
 
 def torch_allocated(p):
@@ -44,7 +56,10 @@ def jax_allocated(p):
 
 def steps(K, in_turn, blocks, figures):
     """Measure at every K, print a table, draw; returns name -> {"microseconds": […], "bytes": […]}."""
-    measured = {"maml_numpy, caches kept": (False, ours, allocated), "maml_numpy, recomputed": (True, ours, allocated),
+    measured = {"maml_numpy, caches kept": (False, not_replayed, allocated),
+                "maml_numpy, recomputed": (True, not_replayed, allocated),
+                "kept, replayed": (False, ours, replayed_allocated),
+                "recomputed, replayed": (True, ours, replayed_allocated),
                 "JAX jit, kept": (False, jax_jit, jax_allocated), "JAX jit, recomputed": (True, jax_jit, jax_allocated),
                 "torch, eager": (False, torch_batched, torch_allocated)}
     found = {}

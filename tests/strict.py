@@ -6,6 +6,7 @@ again where CuPy is installed. Reading a number (float, bool, asnumpy) waits for
 """
 
 import operator
+import sys
 
 import numpy as np
 
@@ -47,6 +48,9 @@ class StrictArray:
 
     def __init__(self, array):
         self._array = array
+
+    def __array_namespace__(self):
+        return sys.modules[__name__]
 
     def __array__(self, *arguments, **keywords):
         raise TypeError("implicit conversion to a NumPy array; say asnumpy")

@@ -81,7 +81,6 @@ def test_benchmark_of_a_device(quick, monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(benchmark, "FIGURES", tmp_path)
     monkeypatch.setattr(break_even, "TASKS", (1, 3))
     monkeypatch.setattr(break_even, "WIDTHS", (4,))
-    monkeypatch.setattr(backend, "_libraries", [(strict.StrictArray, strict)])
     monkeypatch.setattr(backend, "library", {"cpu": np, "gpu": strict}.__getitem__)
     found = benchmark.device({**JOB, "device": "gpu"})
     assert found["parity"] < 1e-6 and all(rate > 0 for rate in found["iterations per second"]["H = 4"]["device"])
@@ -96,7 +95,7 @@ def test_benchmark_of_a_device(quick, monkeypatch, tmp_path, capsys):
 @pytest.mark.parametrize("main, argv, words", [
     (benchmark.main, ["--threads", "0"], "--threads must be in 1.."), (benchmark.main, ["--blocks", "x"], "--blocks"),
     (benchmark.main, ["everything"], "'everything'"),
-    (benchmark.main, ["--only", "me"], "--only must be among JAX jit"),
+    (benchmark.main, ["--only", "me"], "--only must be among not replayed, JAX jit"),
     (draw.main, ["nonesuch"], "no figure is named 'nonesuch'"),
 ])
 def test_mistakes_are_one_line(main, argv, words, capsys):

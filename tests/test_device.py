@@ -23,8 +23,7 @@ RNG = np.random.default_rng(0)
 
 
 @pytest.fixture(autouse=True)
-def registered(monkeypatch):
-    monkeypatch.setattr(backend, "_libraries", [(strict.StrictArray, strict)])
+def unread():
     strict.reads[0] = 0
 
 

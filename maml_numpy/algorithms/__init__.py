@@ -5,6 +5,7 @@ from .daml import DAML
 from .joint import JointTraining
 from .maml import MAML
 from .meta_sgd import MetaSGD
+from .replayed import Replayed
 from .reptile import Reptile
 
-__all__ = ["Algorithm", "DAML", "JointTraining", "MAML", "MetaGradient", "MetaSGD", "Reptile"]
+__all__ = ["Algorithm", "DAML", "JointTraining", "MAML", "MetaGradient", "MetaSGD", "Replayed", "Reptile"]

@@ -1,0 +1,47 @@
+"""The figure of note 25: what is alive in memory over the operations of one meta-gradient."""
+
+import numpy as np
+from matplotlib.figure import Figure
+from peers import problem
+
+from maml_numpy.algorithms import MAML
+from maml_numpy.plots import BLUE, RED
+from maml_numpy.replay import Arena, Program, last_calls, needed, written
+
+K = 5
+FORMS = {"caches kept": (True, BLUE), "recomputed": (False, RED)}
+
+
+def alive(function, inputs):
+    """The bytes of all blocks that hold something, at every operation."""
+    trace, outcome = written(function, inputs)
+    ends = {value.place.block for value in outcome}
+    calls = needed(trace.calls, ends)
+    first, last = {}, last_calls(calls)
+    for i, call in enumerate(calls):
+        first.setdefault(call.writes.block, i)
+    change = np.zeros(len(calls) + 1)
+    for block, end in last.items():
+        change[first.get(block, 0)] += trace.sizes[block]  # what was handed in is there from the beginning
+        change[len(calls) if block in ends else end + 1] -= trace.sizes[block]
+    return np.cumsum(change[:-1])
+
+
+def replay():
+    """Bytes alive against operations, caches kept and recomputed, and the memory that each list takes."""
+    p = problem(K=K)
+    figure = Figure(figsize=(8.5, 4.2), layout="constrained")
+    ax = figure.subplots()
+    for name, (keep_caches, color) in FORMS.items():
+        function = MAML(p.objective, p.alpha, K, keep_caches=keep_caches).meta_gradient
+        inputs, arena = (p.theta, p.support, p.query), Arena()
+        Program(function, inputs, arena)
+        ax.plot(alive(function, inputs) / 1e6, color=color, lw=1.2, label=f"alive, {name}")
+        ax.axhline(arena.size / 1e6, color=color, ls=":", lw=1.5, label=f"memory of the list, {name}")
+    ax.set_xlabel("operation")
+    ax.set_ylabel("MB")
+    ax.set_ylim(0, 1.25 * ax.get_ylim()[1])
+    ax.grid(alpha=0.25)
+    ax.legend(frameon=False, fontsize=9, ncols=2, loc="upper right")
+    ax.set_title(f"One meta-gradient: {len(p.support.x)} tasks of 10 examples, 1-40-40-1, {K} inner steps")
+    return figure

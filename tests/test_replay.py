@@ -1,0 +1,246 @@
+"""Computations written down once and repeated: the same to the bit, or refused (derivations/25_replay.md)."""
+
+from collections import namedtuple
+
+import devices
+import numpy as np
+import pytest
+from test_low_rank import problem
+
+from maml_numpy import experiments, inner
+from maml_numpy.algorithms import MAML, Replayed, Reptile, replayed
+from maml_numpy.backend import array_module
+from maml_numpy.batch import Batch
+from maml_numpy.layers import ReLU
+from maml_numpy.losses import L1, MSE
+from maml_numpy.network import mlp
+from maml_numpy.objectives import Supervised
+from maml_numpy.optim import Adam
+from maml_numpy.replay import Arena, Program
+from maml_numpy.training import train
+
+RNG = np.random.default_rng(0)
+One = namedtuple("One", "result")
+
+
+def changed(value):
+    """The same shapes with other numbers."""
+    if isinstance(value, tuple):
+        return type(value)._make(map(changed, value))
+    return np.ascontiguousarray(-0.9 * value[::-1]).astype(value.dtype) if value.ndim else value * value.dtype.type(0.9)
+
+
+def same(found, wanted):
+    """Named tuples of arrays, equal to the bit."""
+    assert found._fields == wanted._fields
+    for one, other in zip(found, wanted):
+        assert (one is None) == (other is None)
+        if one is not None:
+            assert one.dtype == other.dtype and one.shape == np.shape(other)
+            assert np.array_equal(one, other, equal_nan=True)
+
+
+def repeated(function, *inputs):
+    """A program of function(*inputs), after a look at what it gives for other inputs, and for these again."""
+    program = Program(function, inputs, Arena())
+    others = tuple(map(changed, inputs))
+    for values in (others, inputs, others):
+        same(program(*values), function(*values))
+    return program
+
+
+CASES = [(f"{name}, {dtype.__name__}", run) for dtype in (np.float64, np.float32) for name, run in devices.cases(dtype)]
+
+
+@pytest.mark.parametrize("run", [run for _, run in CASES], ids=[name for name, _ in CASES])
+def test_every_rule_and_method_is_repeated(run):
+    inputs = []
+    names = run(lambda value: inputs.append(value) or value).keys()
+    Outcome = namedtuple("Outcome", [f"r{i}" for i in range(len(names))])
+
+    def function(*values):
+        handed = iter(values)
+        return Outcome(*run(lambda _: next(handed)).values())
+    repeated(function, *[value if isinstance(value, tuple) else np.array(value) for value in inputs])
+
+
+@pytest.mark.parametrize("factored", [False, True])
+@pytest.mark.parametrize("options", [{}, {"keep_caches": False}, {"every_step": True}, {"second_order": False}],
+                         ids=str)
+@pytest.mark.parametrize("K", [1, 5])
+def test_random_shapes_and_options(monkeypatch, options, K, factored):
+    monkeypatch.setattr(inner, "pays", lambda objective, theta, batches: factored)
+    for seed in range(4):
+        objective, theta, support, query = problem(seed, criterion=(MSE, L1)[seed % 2])
+        repeated(MAML(objective, 0.05, K, **options).meta_gradient, theta, support, query)
+
+
+def test_complex_numbers_are_repeated():
+    objective, theta, support, query = problem(2)
+    repeated(MAML(objective, 0.1, 2).meta_gradient, theta + 1e-20j * RNG.standard_normal(theta.size), support, query)
+
+
+def arrays_at_work(x, y, n):
+    """All that an array can do, more or less, views and changes in place above all."""
+    xp = array_module(x)
+    z = xp.zeros((3, 4), x.dtype)
+    z[1:] += x[1:]
+    z[0, 1] = y[2, 3]
+    z[:, ::2] *= 2
+    z[[0, 2]] = y[[1, 0]]
+    z[..., -1] = 7
+    flipped, last = z[::-1].T, z[-1]
+    last -= 1  # and so flipped too
+    a = xp.concatenate([flipped, x.T], axis=1) @ xp.stack([y, z]).reshape(6, 4)
+    b = xp.where(a > 0, a, 0).astype(np.float32).sum(axis=0, keepdims=True) + xp.arange(4) / 3
+    c = x.T.reshape(-1)[2:6] * n[1] + a.max(axis=0) - xp.full(4, 0.5) + x.mean() + y.argmax(axis=0)
+    d = xp.matmul(x, y.swapaxes(0, 1), out=xp.empty((3, 3), x.dtype)).dot(x) ** 2 + 1j * x
+    e = -np.exp(-d.real) + 2 ** (x.copy() / 10) - abs(d.imag) + np.broadcast_to(c, (3, 4)) + np.add(x, 1.5)
+    for row in e:
+        c += row
+    e[xp.ones((3, 4), bool)] += 0.25
+    return One(xp.concatenate([part.reshape(-1) for part in (z, a, b, c, d.real, e)]))
+
+
+def test_all_that_arrays_do():
+    x, y, n = *RNG.standard_normal((2, 3, 4)), RNG.standard_normal(3)
+    repeated(arrays_at_work, x, y, n)
+    repeated(arrays_at_work, x.astype("f"), y.astype("f"), n.astype("f"))
+
+
+def test_what_is_written_over_was_read_before():
+    """Blocks are used again as soon as nobody reads them: a long chain that keeps some of them for long."""
+    Kept = namedtuple("Kept", "a b c")
+
+    def function(x):
+        kept = [x]
+        for k in range(40):
+            kept.append(kept[-1] * kept[k // 2] + k)
+            kept[-1] /= 1 + abs(kept[-1])
+        return Kept(kept[-1], kept[20] + kept[11], kept[3])
+    repeated(function, RNG.standard_normal(17))
+
+
+def test_memory_is_that_of_what_is_alive():
+    arena, size = Arena(), 8000
+
+    def function(x):
+        for _ in range(50):
+            x = np.tanh(x) + 1
+        return One(x)
+    Program(function, (np.zeros(size // 8),), arena)
+    assert arena.size == size  # one block: every result takes the place of what it is made of
+    blocks = [arena.take(n) for n in (100, 5000, 9000)]
+    assert len(blocks[1]) == size and len(blocks[0]) == 100 and all(b.ctypes.data % 64 == 0 for b in blocks)
+
+
+def test_what_nobody_reads_is_not_computed():
+    def function(x):
+        forgotten = np.exp(x) * 3
+        forgotten += x
+        return One(x * 2)
+    assert len(repeated(function, RNG.standard_normal(5))) == 1
+
+
+def test_results_and_inputs_stay_what_they_are():
+    program = Program(lambda x: One(x.T), (np.ones((2, 3)),), Arena())
+    first = program(np.full((2, 3), 5.0))
+    program(np.zeros((2, 3)))
+    assert (first.result == 5).all() and first.result.shape == (3, 2)
+
+
+def looks(array):
+    return One(array * 2 if array.sum() > 0 else array)
+
+
+OWN = np.ones(3)
+REFUSED = {"if": looks, "float": lambda x: One(x * float(x[0])), "int": lambda x: One(x[:int(x[0])]),
+           "index": lambda x: One(x[range(3)[x.argmax()]]), "asarray": lambda x: One(np.asarray(x)),
+           "own array": lambda x: One(x + OWN), "own array first": lambda x: One(OWN * x),
+           "own array in place": lambda x: One(x.__iadd__(OWN)), "out": lambda x: One(np.add(x, 1, out=OWN)),
+           "drawn": lambda x: One(x + np.random.default_rng(0).random(3)), "item": lambda x: One(x * x[0].item()),
+           "list": lambda x: One(x * x.tolist()[0]), "where": lambda x: One(np.add(x, x, where=[True, False, True])),
+           "at": lambda x: np.add.at(x, [0], 1),
+           "sort": lambda x: One(x.sort()), "allclose": lambda x: One(x if np.allclose(x, x) else None)}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_cannot_be_repeated_is_refused(name):
+    with pytest.raises(TypeError, match="written down to be repeated"):
+        Program(REFUSED[name], (np.ones(3),), Arena())
+
+
+def test_unknown_names_and_arrays_that_outlive_their_computation():
+    left = []
+    with pytest.raises(AttributeError, match="NumPy has no function nothing"):
+        Program(lambda x: One(array_module(x).nothing(x)), (np.ones(3),), Arena())
+    with pytest.raises(AttributeError, match="has no nothing"):
+        Program(lambda x: One(x.nothing), (np.ones(3),), Arena())
+    Program(lambda x: One(left.append(x) or x + 1), (np.ones(3),), Arena())
+    with pytest.raises(TypeError, match="used after its end"):
+        left[0] + 1
+
+
+def draws(seed):
+    rng = np.random.default_rng(seed)
+
+    def draw():
+        T, N = rng.integers(1, 4), rng.integers(1, 4)
+        return [Batch(*rng.standard_normal((2, T, n, 1)).astype("f")) for n in (N, 3)]
+    return draw
+
+
+@pytest.mark.parametrize("make", [lambda one: MAML(one, 0.05, 2), lambda one: Reptile(one, 0.05, 3, 2)],
+                         ids=["MAML", "Reptile"])
+def test_training_is_the_same(make):
+    objective = Supervised(mlp([1, 5, 4, 1], ReLU), MSE())
+    theta, algorithm = RNG.standard_normal(objective.layout.size).astype("f"), make(objective)
+    repeating = Replayed(algorithm)
+    assert repeating.layout is algorithm.layout
+    for one, other in zip(train(repeating, Adam(0.01), theta, draws(1), 60),
+                          train(algorithm, Adam(0.01), theta, draws(1), 60)):
+        assert (one.theta == other.theta).all() and one.loss == other.loss
+    assert len(repeating._programs) == 9  # as many as there were shapes
+
+
+def test_experiments_train_with_it():
+    experiment = experiments.find("daml")
+    recipe = experiment.recipe(experiment.Config(iterations=5), "daml", 0)
+    calls, meta_gradient = [], type(recipe.algorithm).meta_gradient
+
+    class Counted(type(recipe.algorithm)):
+        def meta_gradient(self, *inputs):
+            calls.append(inputs)
+            return meta_gradient(self, *inputs)
+    counted = recipe._replace(algorithm=Counted(**vars(recipe.algorithm)))
+    *_, last = counted.updates(counted.begin(), np.random.default_rng(3))
+    rng = np.random.default_rng(3)
+    *_, wanted = train(recipe.algorithm, recipe.optimizer, recipe.theta, lambda: recipe.draw(rng), 5)
+    assert len(calls) == 1 and last.iteration == 5 and (last.theta == wanted.theta).all()
+
+
+def test_too_many_shapes_take_the_algorithm_itself(monkeypatch):
+    monkeypatch.setattr(replayed, "PROGRAMS", 2)
+    objective = Supervised(mlp([1, 3, 1], ReLU), MSE())
+    theta, algorithm = RNG.standard_normal(objective.layout.size), MAML(objective, 0.1)
+    repeating = Replayed(algorithm)
+    for N in (1, 2, 3, 1, 3, 2):
+        batch = Batch(*RNG.standard_normal((2, 2, N, 1)))
+        same(repeating.meta_gradient(theta, batch, batch), algorithm.meta_gradient(theta, batch, batch))
+    assert len(repeating._programs) == 2
+
+
+def test_mistakes_are_those_of_the_algorithm():
+    objective = Supervised(mlp([1, 3, 1], ReLU), MSE())
+    repeating, batch = Replayed(MAML(objective, 0.1)), Batch(*RNG.standard_normal((2, 2, 3, 1)))
+    theta = RNG.standard_normal(objective.layout.size)
+    repeating.meta_gradient(theta, batch, batch)
+    for wrong, words in ((Batch(batch.x, batch.y[:1]), "differ in tasks or examples"),
+                         (Batch(batch.x.astype("f"), batch.y), "support x is float32, theta float64"),
+                         (Batch([1.0], batch.y), "got list"), (tuple(batch), "support must be a Batch")):
+        messages = []
+        for one in (repeating, repeating.algorithm):
+            with pytest.raises((ValueError, TypeError), match=words) as error:
+                one.meta_gradient(theta, wrong, batch)
+            messages.append(str(error.value))
+        assert messages[0] == messages[1]
