@@ -148,7 +148,7 @@ def _gradient(objective: Objective, theta: Any, batch: Any, factored: bool) -> t
     """The gradient of every task's own loss, (T, P) or its factors, and its record."""
     T = len(batch[0])
     if factored:
-        dtheta: Any = Factored(getattr(objective, "network"), T)
+        dtheta: Any = Factored(getattr(objective, "network"), T, asked={})
     else:
         theta = per_task(theta, T)
         dtheta = like(theta)

@@ -6,10 +6,10 @@ Derived in derivations/16_low_rank.md.
 from typing import Any, Optional, Sequence
 
 from .backend import Array, array_module
-from .layers.products import LowRank, outer
+from .layers.products import Asked, LowRank, outer
 from .parameters import Views
 
-CALLS = 10_000  # entries of arrays that cost about as much as the calls which factors add
+CALLS = 2_000  # entries of arrays that cost about as much as the calls which factors add
 Pairs = list[tuple[Array, Array]]
 
 
@@ -17,22 +17,22 @@ class Factored:
     """A (T, P) vector of a network's parameters, base + scale times what the pairs of each block add up to.
 
     network: whose layers' blocks they are. base: (P,), shared by the tasks, or None for zero. pairs: layer by layer,
-    block name -> its pairs. It knows what the inner loop does with such vectors: times a number, differences, sums, the
-    sum and the mean over tasks.
+    block name -> its pairs. asked: of `LowRank`, while every block has one pair. It knows what the inner loop does with
+    such vectors: times a number, differences, sums, the sum and the mean over tasks.
     """
 
     __array_ufunc__ = None  # so that an array minus one of these asks this class
     ndim = 2
 
     def __init__(self, network: Any, T: int, pairs: Optional[list[dict[str, Pairs]]] = None,
-                 base: Optional[Array] = None, scale: float = 1.0):
-        self.network, self.T, self.base, self.scale = network, T, base, scale
+                 base: Optional[Array] = None, scale: float = 1.0, asked: Optional[Asked] = None):
+        self.network, self.T, self.base, self.scale, self.asked = network, T, base, scale, asked
         self.pairs = [{block: [] for block in layer.blocks} for layer in network.layers] if pairs is None else pairs
         self.shape = T, network.layout.size
 
     def fresh(self) -> "Factored":
         """Another one, empty."""
-        return Factored(self.network, self.T)
+        return Factored(self.network, self.T, asked=self.asked)
 
     def by_layer(self) -> list[Views]:
         """The blocks, to be read or, while they are empty, to be written by `outer`."""
@@ -41,16 +41,16 @@ class Factored:
         for layer, blocks, base in zip(self.network.layers, self.pairs, bases):
             matrices = {}
             for block, pairs in blocks.items():
-                matrices[block] = LowRank(pairs, layer.blocks[block][0], base.get(block), self.scale)
+                matrices[block] = LowRank(pairs, layer.blocks[block][0], base.get(block), self.scale, self.asked)
             found.append(matrices)
         return found
 
     def __rmul__(self, factor: float) -> "Factored":
-        return Factored(self.network, self.T, self.pairs, self.base, factor * self.scale)
+        return Factored(self.network, self.T, self.pairs, self.base, factor * self.scale, self.asked)
 
     def __rsub__(self, theta: Array) -> "Factored":
         """A vector that all tasks share, (P,), minus this one."""
-        return Factored(self.network, self.T, self.pairs, theta, -self.scale)
+        return Factored(self.network, self.T, self.pairs, theta, -self.scale, self.asked)
 
     def __sub__(self, other: "Factored") -> "Factored":
         return self._with(other, -other.scale)
@@ -60,7 +60,7 @@ class Factored:
 
     def __iadd__(self, other: "Factored") -> "Factored":
         joined = self._with(other, other.scale)
-        self.pairs, self.scale = joined.pairs, joined.scale
+        self.pairs, self.scale, self.asked = joined.pairs, joined.scale, None
         return self
 
     def sum(self, axis: int) -> Array:

@@ -167,6 +167,19 @@ def test_vectors_add_subtract_and_average():
     assert np.allclose(a.mean(axis=0), (c + d).mean(axis=0)) and a.shape == c.shape and a.dtype == c.dtype
 
 
+def test_who_was_asked_asks_back(monkeypatch):
+    """On the way back of a single step no scores are computed that the query set was given before."""
+    monkeypatch.setattr(inner, "pays", lambda *_: True)
+    objective, theta, support, query = problem(3)
+    adapted, steps = inner.adapt(objective, theta, [support], 0.1, keep_caches=True, factored=True)
+    theta_bar = adapted.fresh()
+    objective.gradient(adapted, query, np.ones(len(query.x)), theta_bar)
+    layers = len(objective.network.layout.shapes) // 2
+    assert len(adapted.asked) == 2 * layers - 1  # inputs of every layer, and the gradients of all but the first
+    inner.backward(objective, steps, theta_bar, 0.1)
+    assert not adapted.asked
+
+
 def chosen(H, T_, N_, K, **options):
     objective = Supervised(mlp([1, H, H, 1], ReLU), MSE())
     theta = objective.network.initialise(RNG, he_normal)
@@ -177,8 +190,9 @@ def chosen(H, T_, N_, K, **options):
 
 def test_the_choice_follows_the_shape():
     assert chosen(256, 25, 10, 1) and chosen(256, 25, 10, 5) and chosen(48, 25, 10, 1) and chosen(128, 25, 10, 3)
-    assert chosen(40, 200, 10, 1) and not chosen(40, 25, 10, 1) and not chosen(40, 200, 10, 2)
-    assert not chosen(16, 25, 10, 1) and not chosen(256, 1, 10, 1)
+    assert chosen(40, 25, 10, 1) and not chosen(39, 25, 10, 1) and not chosen(40, 10, 10, 1)
+    assert chosen(118, 25, 10, 3) and not chosen(117, 25, 10, 3) and not chosen(197, 25, 10, 5)
+    assert not chosen(40, 200, 10, 2) and not chosen(16, 25, 10, 1) and not chosen(256, 1, 10, 1)
     assert not chosen(256, 25, 10, 1, factored=False) and not chosen(256, 25, 10, 1, keep_gradients=True)
     assert not chosen(64, 25, 10, 1, alpha=np.full(4353, 0.01, "f"))
 

@@ -10,25 +10,29 @@ from typing import Any, Optional
 
 from ..backend import Array, array_module
 
+Asked = dict[tuple[int, int, float], tuple[Array, Array, Array]]  # ids of who asks and who is asked, scale -> scores
+
 
 class LowRank:
     """The (T, D, M) matrices base + scale (u_1ᵀ v_1 + u_2ᵀ v_2 + …), kept as their factors.
 
     pairs: the list of the (u, v), u (T, N, D) and v (T, N, M), to which `outer` adds; a u of D - 1 columns stands for
     one whose last is zero. D: rows, at least 1. base: (D, M), shared by the tasks, or None for zero. scale: a number.
+    asked: the scores of whoever asked whom, for the way back, when the asked one asks; or None, where none will.
     """
 
-    __slots__ = ("pairs", "D", "base", "scale", "whole")
+    __slots__ = ("pairs", "D", "base", "scale", "asked", "whole")
     ndim = 3
 
     def __init__(self, pairs: list[tuple[Array, Array]], D: int, base: Optional[Array] = None, scale: float = 1.0,
-                 whole: bool = True):
-        self.pairs, self.D, self.base, self.scale, self.whole = pairs, D, base, scale, whole
+                 asked: Optional[Asked] = None, whole: bool = True):
+        self.pairs, self.D, self.base, self.scale, self.asked, self.whole = pairs, D, base, scale, asked, whole
 
     def __getitem__(self, rows: Any) -> "LowRank":
         """[..., :-1, :]: all rows but the last, of the same pairs."""
         assert rows == (..., slice(None, -1), slice(None))
-        return LowRank(self.pairs, self.D, None if self.base is None else self.base[:-1], self.scale, False)
+        base = None if self.base is None else self.base[:-1]
+        return LowRank(self.pairs, self.D, base, self.scale, self.asked, False)
 
     def __setitem__(self, rows: Any, value: Any) -> None:
         """Rows are set to zero alone, which is what they are without a pair."""
@@ -53,7 +57,8 @@ def times(x: Array, W: Any) -> Array:
         return x.dot(W)
     if isinstance(W, LowRank):
         u, v = W.factors()
-        return _plus_base(_attend(x, u, v, W.scale), times, x, W.base)  # (low_rank.1)
+        scores = _scores(x, u, W.scale, W.asked if W.whole else None)
+        return _plus_base(scores @ v, times, x, W.base)  # (low_rank.1)
     if _stacked(W):
         return x @ W
     T, N, D = x.shape
@@ -69,7 +74,8 @@ def times_transposed(dy: Array, W: Any) -> Array:
         return dy.dot(W.T)
     if isinstance(W, LowRank):
         u, v = W.factors()
-        return _plus_base(_attend(dy, v, u, W.scale), times_transposed, dy, W.base)  # (low_rank.2)
+        scores = _scores(dy, v, W.scale, W.asked)
+        return _plus_base(scores @ u, times_transposed, dy, W.base)  # (low_rank.2)
     if _stacked(W):
         transposed = W.swapaxes(-1, -2)
         return dy @ transposed if W.shape[-1] > 1 else dy * transposed  # one output: the product is no sum
@@ -94,11 +100,15 @@ def outer(x: Array, dy: Array, out: Any) -> None:
     x.T.dot(dy, out)
 
 
-def _attend(x: Array, u: Array, v: Array, scale: float) -> Array:
-    """scale (x uᵀ) v: every row of x asks the rows of u, and gets a mixture of the rows of v."""
+def _scores(x: Array, u: Array, scale: float, asked: Optional[Asked]) -> Array:
+    """scale x uᵀ, in which every row of x asks the rows of u; if u asked x before, the transpose of what came of it."""
+    if asked and (id(u), id(x), scale) in asked:
+        return asked.pop((id(u), id(x), scale))[0].swapaxes(-1, -2)  # (low_rank.6)
     scores = x @ u.swapaxes(-1, -2) if x.shape[-1] > 1 else x * u.swapaxes(-1, -2)
     scores *= scale
-    return scores @ v
+    if asked is not None:
+        asked[id(x), id(u), scale] = scores, x, u  # both are kept, lest another array gets the id of one
+    return scores
 
 
 def _plus_base(y: Array, product: Any, x: Array, base: Optional[Array]) -> Array:
