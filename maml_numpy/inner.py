@@ -60,8 +60,9 @@ def adapt(objective: Objective, theta: Array, batches: Sequence[Any], alpha: Any
     if len(tasks) > 1:
         raise ValueError(f"every step needs the same tasks, got support sets of {sorted(tasks)} tasks")
     factored = factored and isinstance(alpha, float) and not keep_gradients and pays(objective, theta, batches)
+    asked: Any = {} if keep_caches and len(batches) == 1 else None  # (low_rank.6)
     for k, batch in enumerate(batches):
-        dtheta, record = _gradient(objective, theta, batch, factored)
+        dtheta, record = _gradient(objective, theta, batch, factored, asked)
         stays = keep_caches or k == 0 or _triangular(len(batches) - k)  # (inner.8)
         steps.append(Step(theta if stays else None, batch, record if keep_caches else None,
                           dtheta if keep_gradients else None))
@@ -144,11 +145,11 @@ def _rate(alpha: Any, theta: Array) -> Any:
     return alpha
 
 
-def _gradient(objective: Objective, theta: Any, batch: Any, factored: bool) -> tuple[Any, Any]:
+def _gradient(objective: Objective, theta: Any, batch: Any, factored: bool, asked: Any = None) -> tuple[Any, Any]:
     """The gradient of every task's own loss, (T, P) or its factors, and its record."""
     T = len(batch[0])
     if factored:
-        dtheta: Any = Factored(getattr(objective, "network"), T, asked={})
+        dtheta: Any = Factored(getattr(objective, "network"), T, asked=asked)
     else:
         theta = per_task(theta, T)
         dtheta = like(theta)

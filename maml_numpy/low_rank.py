@@ -9,7 +9,7 @@ from .backend import Array, array_module
 from .layers.products import Asked, LowRank, outer
 from .parameters import Views
 
-CALLS = 2_000  # entries of arrays that cost about as much as the calls which factors add
+CALLS = 2_000  # entries of arrays that cost about as much as the operations which factors add
 Pairs = list[tuple[Array, Array]]
 
 

@@ -8,8 +8,7 @@ from typing import Any, Callable, Iterator, Sequence
 
 import numpy as np
 
-from .backend import to_device
-from .tracing import Call, Place, Trace
+from .tracing import REPEATED, Call, Place, Trace, Traced
 
 LINE = 64  # bytes of a cache line: where every block begins
 ROOMY = 2  # how many times too large a free block may be
@@ -43,9 +42,10 @@ class Arena:
 class Program:
     """The array operations of function(*inputs), to be repeated on other inputs of the same shapes and dtypes.
 
-    function: it must depend on nothing but its inputs, NumPy arrays or named tuples of such, and give a named tuple of
-    arrays and None. It is called once, with traced arrays. arena: where the arrays in between lie.
-    Raises what the function raises, and TypeError where it does what cannot be repeated (`tracing.Trace`).
+    function: it must depend on nothing but its inputs, NumPy arrays or tuples of such, and give a named tuple of arrays
+    and None. It is called once, with traced arrays. arena: where the arrays in between lie. operations: how many.
+    Raises what the function raises, and TypeError where it does what cannot be repeated (`tracing.Trace`); called, a
+    ValueError for inputs of other shapes or dtypes.
     """
 
     def __init__(self, function: Callable[..., Any], inputs: Sequence[Any], arena: Arena):
@@ -73,14 +73,13 @@ class Program:
         self._inputs = [_bound(place, memory, views) for place in trace.inputs]
         for left in held.values():
             arena.give(left)
-
-    def __len__(self) -> int:
-        """The number of operations."""
-        return len(self._calls)
+        self.operations = len(calls)
 
     def __call__(self, *inputs: Any) -> Any:
         """What the function gives for these inputs, to the bit."""
-        for place, array in zip(self._inputs, arrays(inputs)):
+        for place, array in zip(self._inputs, arrays(inputs), strict=True):
+            if array.shape != place.shape or array.dtype != place.dtype:
+                raise ValueError(f"a program for {place.shape} of {place.dtype} got {array.shape} of {array.dtype}")
             place[...] = array
         for function, arguments in self._calls:
             function(*arguments)
@@ -88,12 +87,15 @@ class Program:
 
 
 def written(function: Callable[..., Any], inputs: Sequence[Any]) -> tuple[Trace, Any]:
-    """Call function(*inputs) with traced arrays: what it did, and what it gave."""
+    """Call function(*inputs) with traced arrays: what it did, and what it gave. Raises as `Program` does."""
     trace = Trace()
     try:
-        return trace, function(*[to_device(trace, value) for value in inputs])
+        outcome = function(*[_handed(trace, value) for value in inputs])
     finally:
         trace.close()
+    if not hasattr(outcome, "_make") or not all(value is None or isinstance(value, Traced) for value in outcome):
+        raise TypeError(f"{REPEATED}gives a named tuple of the arrays it made, got {type(outcome).__name__}")
+    return trace, outcome
 
 
 def needed(calls: Sequence[Call], wanted: set[int]) -> list[Call]:
@@ -126,6 +128,13 @@ def arrays(value: Any) -> Iterator[Any]:
             yield from arrays(part)
     else:
         yield value
+
+
+def _handed(trace: Trace, value: Any) -> Any:
+    """An input with its arrays as traced ones."""
+    if isinstance(value, tuple):
+        return getattr(type(value), "_make", type(value))([_handed(trace, part) for part in value])
+    return trace.handed(value)
 
 
 def _fits(call: Call, block: int, sizes: Sequence[int]) -> bool:

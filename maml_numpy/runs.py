@@ -13,7 +13,7 @@ from typing import Any, Callable, Generator, Iterator, Mapping, NamedTuple, Prot
 import numpy as np
 
 from . import checkpoint
-from .algorithms import Algorithm, Replayed
+from .algorithms import Algorithm
 from .backend import Array, array_module, to_device, to_host
 from .batch import Batch, Inputs
 from .checkpoint import Checkpoint
@@ -80,9 +80,8 @@ class Recipe(NamedTuple):
         return Progress(0, float("nan"), self.theta, self.optimizer.start(self.theta))
 
     def updates(self, start: Progress, rng: np.random.Generator) -> Generator[Progress, None, None]:
-        """As `training.train` yields them; the algorithm is written down once for every shape, and repeated."""
-        return train(Replayed(self.algorithm), self.optimizer, start, lambda: self.draw(rng), self.iterations,
-                     self.patience)
+        """As `training.train` yields them."""
+        return train(self.algorithm, self.optimizer, start, lambda: self.draw(rng), self.iterations, self.patience)
 
     def line(self, updates: Sequence[Progress]) -> dict[str, float]:
         """The mean loss, and the meta-batches passed over."""

@@ -139,10 +139,10 @@ def meta(job):
         if outcome is None:
             return None
         p = problem(T, N, H, K, criterion)
-        operations = len(Program(MAML(p.objective, p.alpha, K).meta_gradient, (p.theta, p.support, p.query), Arena()))
-        outcome["maml_numpy"] |= {"operations": operations, "calls": calls(not_replayed(p)[1])}
-        print(f"  one meta-gradient of maml_numpy has {operations} operations; not replayed, an iteration makes "
-              f"{outcome['maml_numpy']['calls']} calls besides operators")
+        program = Program(MAML(p.objective, p.alpha, K).meta_gradient, (p.theta, p.support, p.query), Arena())
+        outcome["maml_numpy"] |= {"operations": program.operations, "calls": calls(not_replayed(p)[1])}
+        print(f"  one meta-gradient of maml_numpy has {program.operations} operations; not replayed, an iteration "
+              f"makes {outcome['maml_numpy']['calls']} calls besides operators")
         found[f"{T}, {N}, {H}, {K}, {criterion}"] = outcome
     return found
 

@@ -96,7 +96,7 @@ def cases(dtype):
         batches = recipe.draw(np.random.default_rng(1))
         for factored in (False, True):
             yield (f"{name} {method}, {'factors' if factored else 'matrices'}",
-                   algorithm_case(recipe.algorithm, recipe.theta, batches, factored, dtype))
+                   algorithm_case(recipe.algorithm.algorithm, recipe.theta, batches, factored, dtype))
 
 
 def recipes():
@@ -111,7 +111,7 @@ def recipes():
 
 def missing():
     """Algorithms that no experiment uses, which the cases would leave out."""
-    return set(classes(algorithms, "meta_gradient")) - {type(recipe.algorithm) for _, _, recipe in recipes()}
+    return set(classes(algorithms, "meta_gradient")) - {type(recipe.algorithm.algorithm) for _, _, recipe in recipes()}
 
 
 def rows(library, only=""):

@@ -4,7 +4,6 @@ import math
 import os
 import random
 
-from maml_numpy.algorithms import Replayed
 from maml_numpy.experiments.two_phase import N
 from maml_numpy.losses import L1
 from maml_numpy.objectives import Supervised
@@ -26,7 +25,7 @@ def torch_post(module, config):
     recipe = module.recipe(config, "post", 0)
     first_support, first_query = recipe.draw(recipe.rng)
     labelled = hasattr(first_support, "y")
-    algorithm = recipe.algorithm
+    algorithm = recipe.algorithm.algorithm
     outer = algorithm.objective if labelled else algorithm.outer
     assert isinstance(outer, Supervised) and isinstance(outer.criterion, L1)
     learned = [torch.tensor(view[0] if name.endswith(".b") else view.T.copy(), requires_grad=True)
@@ -75,5 +74,5 @@ def ours_post(module, config):
     """The same of this project, through the very loop that trains."""
     recipe = module.recipe(config, "post", 0)
     gradient = recipe.algorithm.meta_gradient(recipe.theta, *recipe.draw(recipe.rng)).theta_bar
-    states = train(Replayed(recipe.algorithm), recipe.optimizer, recipe.theta, lambda: recipe.draw(recipe.rng), 10**9)
+    states = train(recipe.algorithm, recipe.optimizer, recipe.theta, lambda: recipe.draw(recipe.rng), 10**9)
     return gradient, lambda: next(states)

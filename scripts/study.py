@@ -12,7 +12,8 @@ from statistics import median
 
 import numpy as np
 from console import ROOT, Parser, guarded
-from train import Job, theta_of, work
+from jobs import Job, theta_of
+from train import work
 
 from maml_numpy import checkpoint, files, parallel, plots, runs
 from maml_numpy.backend import array_module

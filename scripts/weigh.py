@@ -1,5 +1,6 @@
 """Time and peak memory of a meta-iteration against inner steps, for scripts/benchmark.py."""
 
+import gc
 import tracemalloc
 
 import numpy as np
@@ -27,11 +28,13 @@ def replayed_allocated(p):
     """What a list of calls to be repeated holds, all the time: its arrays, and itself."""
     algorithm = MAML(p.objective, p.alpha, p.K, keep_caches=not p.recompute)
     algorithm.meta_gradient(p.theta, p.support, p.query)
+    gc.collect()  # Python's lists of freed objects too, or what comes from them would not be counted
     tracemalloc.start()
     program = Program(algorithm.meta_gradient, (p.theta, p.support, p.query), Arena())
     size = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
-    return size if program else 0
+    del program  # until here it had to stay
+    return size
 
 
 def torch_allocated(p):

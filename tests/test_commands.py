@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import benchmark
 import break_even
@@ -15,6 +16,7 @@ import plateau
 import pytest
 import results
 import strict
+import study
 import weigh
 from console import ROOT
 
@@ -90,6 +92,19 @@ def test_benchmark_of_a_device(quick, monkeypatch, tmp_path, capsys):
         raise MemoryError
     monkeypatch.setattr(break_even, "SLOWEST", 1e-9)
     assert break_even.seconds(out_of_memory) is None and break_even.seconds(lambda: sum(range(1000))) is None
+
+
+def test_study(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(study, "FIGURES", tmp_path)
+    monkeypatch.setattr(study, "BASE", replace(study.BASE, iterations=20, T=2, H=4))
+    monkeypatch.setattr(study, "OURS", {"K": 2})
+    monkeypatch.setattr(study, "FACTORS", {"inner steps": {"K = 1": {}, "K = 2": {"K": 2}},
+                                           "outer rate": {"wild": {"beta": 1e30}}})
+    assert study.main(["--seeds", "2", "--processes", "1", "--out", str(tmp_path / "runs")]) == 0
+    lines = (tmp_path / "runs" / "study.md").read_text().splitlines()
+    assert lines[2].startswith("| inner steps | K = 1 | ") and lines[4].count("inf") >= 3 and len(lines) == 5
+    assert {path.name for path in tmp_path.glob("*.png")} == {"study.png", "stability.png"}
+    assert "| outer rate | wild |" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("main, argv, words", [

@@ -203,7 +203,8 @@ def test_the_small_sinusoids_are_the_posts():
         support, query = recipe.draw(recipe.rng)
         assert support.x.shape == (T, 20, 1) and query.x.shape == (T, N_query, 1)
         assert recipe.optimizer == Adam(1e-3) and recipe.iterations == 20_000
-        assert (recipe.algorithm.alpha, recipe.algorithm.K) == (0.1, 1) and np.abs(support.y).max() <= 0.5
+        algorithm = recipe.algorithm.algorithm
+        assert (algorithm.alpha, algorithm.K) == (0.1, 1) and np.abs(support.y).max() <= 0.5
     fit = small.recipe(config, "fit", 0)
     grid, _ = fit.draw(fit.rng)
     assert np.allclose(grid.y, np.sin(np.linspace(-5, 5, 100)).reshape(1, 100, 1), atol=1e-6)
@@ -221,7 +222,7 @@ def test_reptile_is_the_published_setting():
     support, query = recipe.draw(recipe.rng)
     assert sorted(support.x.ravel()) == sorted(query.x.ravel()) and (support.x != query.x).any()
     assert np.allclose(query.x.ravel(), np.linspace(-5, 5, 50), atol=1e-6)
-    algorithm = recipe.algorithm
+    algorithm = recipe.algorithm.algorithm
     assert (algorithm.alpha, algorithm.K, algorithm.minibatch) == (0.02, 5, 10)
     assert recipe.optimizer == SGD(Linear(0.1, 30_000)) and reptile.STEPS[-1] == 32
     phases = reptile.Config().tasks().sample(np.random.default_rng(0), 1000).phase

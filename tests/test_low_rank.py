@@ -178,6 +178,9 @@ def test_who_was_asked_asks_back(monkeypatch):
     assert len(adapted.asked) == 2 * layers - 1  # inputs of every layer, and the gradients of all but the first
     inner.backward(objective, steps, theta_bar, 0.1)
     assert not adapted.asked
+    for batches, keep_caches in (([support], False), ([support] * 2, True)):  # where nobody asks back
+        adapted, steps = inner.adapt(objective, theta, batches, 0.1, keep_caches, factored=True)
+        assert adapted.asked is None and all(getattr(step.theta, "asked", None) is None for step in steps)
 
 
 def chosen(H, T_, N_, K, **options):

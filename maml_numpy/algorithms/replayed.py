@@ -16,14 +16,14 @@ class Replayed:
     """Another algorithm, whose array operations are written down for every shape of a meta-batch, and then repeated.
 
     The results are the same to the bit, without the calls of Python between one operation and the next and without
-    new memory for each. algorithm: its `meta_gradient` must depend on its arguments alone; a number that it changes
-    between calls would stay what it was at the first. Arrays of another library than NumPy, and those of the 65th
-    shape and later, take the algorithm itself. Not to be used by two threads at once.
+    new memory for each. algorithm: its `meta_gradient` must depend on its arguments alone; a single number that it
+    changes or draws between calls would stay what it was at the first. Arrays of another library than NumPy, and those
+    of the 65th shape and later, take the algorithm itself. Not to be used by two threads at once.
     `meta_gradient` raises what the algorithm raises, and TypeError where it does what cannot be repeated: looks at
-    numbers, draws some, or uses arrays that it was not handed.
+    numbers in arrays, or uses arrays that it was not handed, such as those it draws.
     """
 
-    host_only = True
+    host_only = True  # for what finds the algorithms of a device
 
     def __init__(self, algorithm: Algorithm):
         self.algorithm = algorithm

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Mapping
 
 import numpy as np
 
-from ..algorithms import DAML
+from ..algorithms import DAML, Replayed
 from ..backend import Array
 from ..batch import Batch, Inputs
 from ..initialisers import uniform_fan_in
@@ -82,7 +82,7 @@ def recipe(config: Config, method: str, seed: int) -> Recipe:
         tasks = family.sample(rng, T)
         return family.sources(rng, tasks, config.K), family.examples(rng, tasks, N_query)
 
-    return Recipe(algorithm(config, method), optimizer, start(config, method, seed), draw,
+    return Recipe(Replayed(algorithm(config, method)), optimizer, start(config, method, seed), draw,
                   np.random.default_rng([seed, 1]), iterations)
 
 

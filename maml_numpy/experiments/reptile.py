@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Mapping
 
 import numpy as np
 
-from ..algorithms import Algorithm, JointTraining, Reptile
+from ..algorithms import Algorithm, JointTraining, Replayed, Reptile
 from ..backend import Array
 from ..batch import Batch
 from ..initialisers import uniform_fan_in
@@ -92,7 +92,7 @@ def recipe(config: Config, method: str, seed: int) -> Recipe:
         return Batch(grid.x[:, order], grid.y[:, order]), grid
 
     optimizer: Optimizer = Adam(1e-3) if method == "joint" else SGD(Linear(config.beta, config.iterations))
-    return Recipe(algorithm(config, method), optimizer, start(config, method, seed), draw,
+    return Recipe(Replayed(algorithm(config, method)), optimizer, start(config, method, seed), draw,
                   np.random.default_rng([seed, 1]), config.iterations)
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Mapping
 
 import numpy as np
 
-from ..algorithms import MAML, Algorithm, JointTraining, MetaSGD, Reptile
+from ..algorithms import MAML, Algorithm, JointTraining, MetaSGD, Replayed, Reptile
 from ..backend import Array
 from ..batch import Batch
 from ..initialisers import truncated_normal
@@ -130,7 +130,7 @@ def recipe(config: Config, method: str, seed: int) -> Recipe:
             support = Batch(*(np.concatenate(pair, axis=1) for pair in zip(support, query)))
         return support, query
 
-    return Recipe(algorithm(config, method), optimizer, start(config, method, seed), draw,
+    return Recipe(Replayed(algorithm(config, method)), optimizer, start(config, method, seed), draw,
                   np.random.default_rng([seed, 1]), config.iterations, config.patience)
 
 

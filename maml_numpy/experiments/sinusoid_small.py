@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Mapping
 
 import numpy as np
 
-from ..algorithms import MAML, Algorithm, JointTraining
+from ..algorithms import MAML, Algorithm, JointTraining, Replayed
 from ..backend import Array
 from ..batch import Batch
 from ..initialisers import uniform_fan_in
@@ -92,7 +92,7 @@ def recipe(config: Config, method: str, seed: int) -> Recipe:
         return family.examples(rng, tasks, config.N), family.examples(rng, tasks, N_query)
 
     beta, iterations = (FIT_BETA, config.fit_iterations) if method == "fit" else (config.beta, config.iterations)
-    return Recipe(algorithm(config, method), Adam(beta), start(config, method, seed), draw,
+    return Recipe(Replayed(algorithm(config, method)), Adam(beta), start(config, method, seed), draw,
                   np.random.default_rng([seed, 1]), iterations)
 
 

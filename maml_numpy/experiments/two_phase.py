@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Mapping
 
 import numpy as np
 
-from ..algorithms import MAML, Algorithm
+from ..algorithms import MAML, Algorithm, Replayed
 from ..backend import Array
 from ..batch import Batch
 from ..evaluation import losses_after
@@ -92,7 +92,7 @@ def recipe(config: Config, method: str, seed: int) -> Recipe:
         tasks = family.sample(rng, T)
         return family.examples(rng, tasks, N), family.examples(rng, tasks, N_query)
 
-    return Recipe(algorithm(config, method), optimizer, start(config, method, seed), draw,
+    return Recipe(Replayed(algorithm(config, method)), optimizer, start(config, method, seed), draw,
                   np.random.default_rng([seed, 1]), iterations)
 
 
