@@ -155,7 +155,7 @@ class Trace:
 class Traced(NDArrayOperatorsMixin):
     """An array of a computation that is being written down: its value, and NumPy's operators, functions and methods.
 
-    number: it stands for what is a number in NumPy, of which no view exists and which nothing changes in place.
+    One that stands for a number of NumPy, as an entry or a sum, is changed by nothing in place, nor is a view of it.
     """
 
     __slots__ = ("_trace", "_value", "_block", "_start", "_number")

@@ -2,11 +2,11 @@
 """Time and weigh this project beside others, in one run, on equal threads; see README, "Speed".
 
 meta: a meta-iteration (meta-gradient and Adam step) beside JAX, PyTorch and the ancestor's loop, where installed.
-steps: time and memory of a meta-gradient against inner steps. widths: factors beside matrices against the width.
-posts: the loops of the PyTorch post. training: a whole training, from the command to the weights. peak: the share of
-the machine's fastest matrix product. convolution: one layer beside PyTorch's and JAX's. pong: frames a second of
-Pong's training. device: a device beside the host, with --device gpu. Before anything of these but the last two is
-timed, all must give the same gradient.
+steps: time and memory of a meta-gradient against inner steps. order: MAML beside its first-order form. widths: factors
+beside matrices against the width. posts: the loops of the PyTorch post. training: a whole training, from the command to
+the weights. peak: the share of the machine's fastest matrix product. convolution: one layer beside PyTorch's and JAX's.
+pong: frames a second of Pong's training. device: a device beside the host, with --device gpu. Before others are timed
+beside this project, all must give the same gradient.
 """
 
 import json
@@ -209,6 +209,31 @@ def widths(job):
     return found
 
 
+def order(job):
+    """MAML beside first-order MAML against inner steps, and what note 07 counts in forward passes."""
+    from functools import partial
+
+    import numpy as np
+    from peers import problem
+
+    from maml_numpy.algorithms import MAML
+    from maml_numpy.replay import Arena, Program
+    found = {}
+    for T, N, H in ((25, 10, 40), (1, 256, 512)):
+        print(f"(T, N, H) = ({T}, {N}, {H}), float32\n{'K':>4}{'MAML':>12}{'FO-MAML':>12}{'ratio':>8}{'by count':>10}")
+        for K in (1, 2, 5, 10):
+            p = problem(T, N, H, K)
+            batch = p.theta, p.support, p.query
+            programs = {second: Program(MAML(p.objective, p.alpha, K, second).meta_gradient, batch, Arena())
+                        for second in (True, False)}
+            times = in_turn({second: partial(program, *batch) for second, program in programs.items()}, job["blocks"])
+            both, first = (float(np.median(times[second])) * 1e6 for second in (True, False))
+            ratio = float(np.median(np.divide(times[True], times[False])))
+            found[f"{T}, {N}, {H}, {K}"] = {"MAML": both, "FO-MAML": first, "ratio": ratio}
+            print(f"{K:>4}{both:>9.0f} us{first:>9.0f} us{ratio:>8.2f}{(9 * K + 3) / (3 * K + 3):>10.2f}", flush=True)
+    return found
+
+
 def steps(job):
     """Time and peak memory of a meta-iteration against inner steps; draws the notes' figures."""
     from weigh import steps as weighed
@@ -288,8 +313,8 @@ def pong(job):
     return {method: measure(method, min(job["blocks"], PONG_ROUNDS), job["threads"]) for method in ("ppo", "source")}
 
 
-MODES = {"meta": meta, "posts": posts, "widths": widths, "steps": steps, "training": training, "peak": peak,
-         "device": device, "convolution": convolution, "pong": pong}
+MODES = {"meta": meta, "posts": posts, "order": order, "widths": widths, "steps": steps, "training": training,
+         "peak": peak, "device": device, "convolution": convolution, "pong": pong}
 PEER_NAMES = ("not replayed", "JAX jit", "torch.func", "torch batched", "torch loop", "ancestor's loop")
 
 

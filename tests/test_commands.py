@@ -69,6 +69,13 @@ def test_benchmark_of_posts_widths_and_steps(quick, monkeypatch, tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"low_rank.png", "memory.png", "steps_cost.png"}
 
 
+def test_benchmark_of_orders(quick, monkeypatch):
+    problem = peers.problem
+    monkeypatch.setattr(peers, "problem", lambda T, N, H, K: problem(2, 3, 4, K))
+    found = benchmark.order(JOB)
+    assert len(found) == 8 and all(row["MAML"] > 0 and row["ratio"] > 0 for row in found.values())
+
+
 def test_benchmark_of_a_convolution(quick, monkeypatch, capsys):
     monkeypatch.setattr(convolutions, "SHAPES", ((2, 3, 4, 5), (2, 4, 1, 3)))
     monkeypatch.delitem(convolutions.PEERS, "JAX jit")  # it takes seconds to compile
