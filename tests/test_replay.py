@@ -138,6 +138,36 @@ def test_all_that_arrays_do():
     repeated(numbers_at_work, x, y)
 
 
+def test_powers_are_those_of_numbers_and_of_arrays():
+    def function(x):
+        xp = array_module(x)
+        numbers = [q ** e for e in (2, 3, 0.5, 1.5, -1) for q in x]
+        return One(xp.concatenate([xp.stack(numbers), *[x ** e for e in (2, 3, 0.5, 1.5, -1)]]))
+    x = np.random.default_rng(0).uniform(0.1, 9, 200)
+    program = Program(function, (x,), Arena())
+    same(program(x[::-1].copy()), function(x[::-1].copy()))
+
+
+def test_constants_are_kept_with_their_signs_and_converted():
+    def function(x):
+        xp = array_module(x)
+        counts = xp.zeros(4, int)
+        counts[1:] = 1.5
+        return One(1 / (xp.asarray([0.0, -0.0, 0.0, 0.0]) * abs(x)) + counts)
+    with np.errstate(divide="ignore"):
+        repeated(function, RNG.standard_normal(4))
+
+
+def test_what_fills_a_part_of_something_larger_does_not_take_over_the_smaller():
+    def function(x):
+        y, z = x * 2, array_module(x).empty((2, 3), x.dtype)
+        np.add(y, 1, out=z[0])
+        z[1] = x
+        z[1] += x
+        return One(z * 3)
+    assert repeated(function, RNG.standard_normal(3)).operations == 5
+
+
 def random_function(seed):
     """Some of what arrays do, in random order, on two 4 x 4 arrays."""
     rng = np.random.default_rng(seed)
@@ -301,7 +331,9 @@ def test_views_of_numbers_cannot_be_changed():
         Program(function, (np.ones(3),), Arena())
 
 
-def test_unknown_names():
+def test_unknown_names_and_arrays_that_outlive_their_computation():
+    with pytest.raises(TypeError, match="used after its end"):
+        LEFT[0] + 1
     with pytest.raises(AttributeError, match="NumPy has no function nothing"):
         Program(lambda x: One(array_module(x).nothing(x)), (np.ones(3),), Arena())
     with pytest.raises(AttributeError, match="has no nothing"):
