@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 # Okabe and Ito's palette, distinguishable with every common kind of colour blindness.
 BLACK, ORANGE, BLUE, GREEN, RED, PURPLE = "#000000", "#E69F00", "#0072B2", "#009E73", "#D55E00", "#CC79A7"
 SKY = "#56B4E9"
+OFF_SCALE = 1e9  # an error that no axis shows
 
 
 STYLES = ((BLUE, "-"), (RED, "--"), (GREEN, "-."), (ORANGE, ":"), (PURPLE, (0, (5, 1, 1, 1, 1, 1))),
@@ -70,20 +71,21 @@ def errors_by_step(results: Mapping[str, Any]) -> "Figure":
     """Draw mean and median error against inner steps, a line per method, a column per number of examples.
 
     results: as `report` describes them. A band spans the seeds; of a single seed, the mean's 95% interval. What is
-    not finite leaves a gap, what is far beyond the anchors is off the scale.
+    not finite, or far beyond the anchors, is off the scale.
     """
     from matplotlib.figure import Figure
     methods = results["methods"]
     examples = list(next(iter(next(iter(methods.values())).values())))
     figure = Figure(figsize=(5.2 * len(examples), 7.2), layout="constrained")
     axes = figure.subplots(2, len(examples), sharex=True, sharey=True, squeeze=False)
-    steps = results["steps"]
+    steps, least = results["steps"], np.inf
     for row, name in zip(axes, ("mean", "median")):
         for ax, N in zip(row, examples):
             for (method, by_seed), (color, style) in zip(methods.items(), cycle(STYLES)):
                 rows = [by_seed[seed][N] for seed in by_seed]
-                values = _numbers([row[name] for row in rows])
+                values = np.nan_to_num(_numbers([row[name] for row in rows]), nan=OFF_SCALE)
                 low, high = values.min(axis=0), values.max(axis=0)
+                least = min(least, low.min())
                 if len(rows) == 1 and name == "mean":
                     ci = _numbers([rows[0]["ci"]])[0]
                     low, high = low - ci, high + ci
@@ -93,7 +95,7 @@ def errors_by_step(results: Mapping[str, Any]) -> "Figure":
                 ax.axhline(value, color=BLACK, lw=0.8, ls=style, label=anchor)
             ax.set_title(f"{name}, {N.replace('=', ' = ')}")
             _log_scale(ax)
-    axes[0, 0].set_ylim(top=2 * max(results["anchors"].values()))  # a mean that diverged tasks decide goes off the top
+    axes[0, 0].set_ylim(0.7 * least, 2 * max(results["anchors"].values()))  # what diverged tasks decide is above
     for ax in axes[-1]:
         ax.set(xlabel="inner steps", xticks=steps)
     for ax in axes[:, 0]:
@@ -150,7 +152,7 @@ def _spread(methods: Mapping[str, Any]) -> str:
 
 
 def _numbers(rows: Sequence[Sequence[Any]]) -> Array:
-    """Rows of numbers as an array; None, which stands for what is not finite, as NaN, which is not drawn."""
+    """Rows of numbers as an array; None, which stands for what is not finite, as NaN."""
     return np.array([[np.nan if value is None else value for value in row] for row in rows], float)
 
 
