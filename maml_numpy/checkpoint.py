@@ -1,6 +1,7 @@
 """A training's state in a file: an npz of plain arrays, written whole or not at all, never a pickle."""
 
 import json
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Mapping, NamedTuple
 
@@ -72,8 +73,10 @@ def save(checkpoint: Checkpoint) -> None:
                                "rng": json.dumps(checkpoint.rng),
                                **{f"state.{name}": value for name, value in checkpoint.state.items()}}
     entries["names"] = json.dumps(sorted([*entries, "names"]))  # so that a lost entry is noticed
+    whole = BytesIO()  # in one piece: on a full disk NumPy 2.0 leaves behind an archive that complains later
+    np.savez(whole, **entries)
     with replacing(path) as file:
-        np.savez(file, **entries)
+        file.write(whole.getbuffer())
 
 
 def load(path: Path) -> Checkpoint:

@@ -248,6 +248,8 @@ class Traced(NDArrayOperatorsMixin):
 
     def sum(self, axis: Any = None, keepdims: bool = False) -> "Traced":
         """As NumPy's."""
+        if min(self.strides, default=0) < 0:  # NumPy 2.0 adds in another order when told where to write
+            return self._trace.call(np.ndarray.sum, self, axis=axis, keepdims=keepdims)
         result = self._trace.new(self._trace.values(self).sum(axis=axis, keepdims=keepdims))
         return self._trace.write(np.add.reduce, (self, axis, None, result, keepdims), result)
 
