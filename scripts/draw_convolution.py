@@ -1,12 +1,14 @@
 """The figure of note 21: what each entry of a kernel sees, and the way back."""
 
 import numpy as np
+from drawing import GRADIENT, GREY, SMALL, VALUE, WIDTH, arrow, canvas, key, label, pale
 from matplotlib.patches import Rectangle
+
+from maml_numpy.plots import BLACK
 
 
 def convolution():
     """What each of nine entries sees of a padded image: read from there, and brought back to there."""
-    from draw import BLACK, GRADIENT, GREY, SMALL, VALUE, WIDTH, arrow, canvas, key, label, pale  # imports this
     figure, ax = canvas(75, "The convolution: every entry of the kernel sees an image of its own")
     label(ax, WIDTH / 2, 68.6, "4 × 5 pixels (grey) in their padding (white), kernel 3 × 3, stride 1", 10.5)
     lanes = [(37, "forward", VALUE, "$U_{%d}\\,x$", "$y$", r"$y = \sum_o (U_o\, x)\, W_o + 1\, b$",

@@ -8,6 +8,9 @@ from pathlib import Path
 import devices
 import numpy as np
 import subjects
+import subjects_convolution
+import subjects_policy
+import subjects_video
 from console import ROOT, Parser, fail, guarded
 
 from maml_numpy import backend, gradcheck, plots
@@ -16,9 +19,26 @@ from maml_numpy.algorithms import MAML
 PLOT_STEPS = np.logspace(-1, -13, 49)
 
 
+def cases():
+    """(name, claims) of everything there is to judge."""
+    for module in (subjects, subjects_policy, subjects_convolution, subjects_video):
+        yield from module.cases()
+
+
+def rows(only=""):
+    """Judge every subject whose name begins with `only`; yields verdicts as they fall."""
+    for subject, claims in cases():
+        if subject.lower().startswith(only.lower()):
+            for claim in claims():
+                if isinstance(claim, gradcheck.Row):
+                    yield claim
+                else:
+                    yield from gradcheck.judge(claim)
+
+
 def run(argv):
     """Judge, print the table and a summary; returns the exit code."""
-    names = [name for name, _ in subjects.subjects()]
+    names = [name for name, _ in cases()]
     groups = ", ".join(dict.fromkeys(name.split(",")[0] for name in names))
     picture = ROOT / "derivations" / "figures" / "v_curve.png"
     parser = Parser(description=__doc__)
@@ -37,7 +57,7 @@ def run(argv):
           f"{'skipped':>7}  verdict")
     judged, failed, skipped, worst = 0, 0, 0, {}
     on_device = devices.rows(library, args.only) if args.device != "cpu" else ()
-    for row in chain(subjects.rows(args.only), on_device):
+    for row in chain(rows(args.only), on_device):
         judged, failed, skipped = judged + 1, failed + (not row.passed), skipped + row.skipped
         if not row.error <= worst.get(row.method, -1.0):  # an error that is no number is the worst
             worst[row.method] = row.error

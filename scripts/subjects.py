@@ -13,7 +13,7 @@ from maml_numpy import inner
 from maml_numpy.algorithms import DAML, MAML, JointTraining, MetaSGD
 from maml_numpy.backend import Array
 from maml_numpy.batch import Batch, Inputs
-from maml_numpy.gradcheck import COMPLEX_TOLERANCE, Claim, DirectionClaim, Row, fourfold, judge, verdict
+from maml_numpy.gradcheck import COMPLEX_TOLERANCE, Claim, DirectionClaim, Row, fourfold, verdict
 from maml_numpy.initialisers import he_normal
 from maml_numpy.layers import Dense, MaxPool, ReLU, Softmax, Tanh
 from maml_numpy.learned import LearnedLoss
@@ -34,19 +34,8 @@ MODELS: dict[str, Callable[[], Supervised]] = {
 }
 
 
-def rows(only: str = "") -> Iterator[Row]:
-    """Judge every subject whose name begins with `only`; yields verdicts as they fall."""
-    for subject, claims in subjects():
-        if subject.lower().startswith(only.lower()):
-            for claim in claims():
-                if isinstance(claim, Row):
-                    yield claim
-                else:
-                    yield from judge(claim)
-
-
-def subjects() -> Iterator[tuple[str, Callable[[], Iterator[Any]]]]:
-    """Yield (name, claims) of everything there is to judge, in the order of the notes."""
+def cases() -> Iterator[tuple[str, Callable[[], Iterator[Any]]]]:
+    """Yield (name, claims) of what there is to judge, in the order of the notes."""
     for M in (5, 1):
         for sharing in ("shared", "per task"):
             name = f"dense, 4 to {M}, {sharing}"
@@ -88,12 +77,6 @@ def subjects() -> Iterator[tuple[str, Callable[[], Iterator[Any]]]]:
             yield name, partial(daml_claims, name, *tapped(MODELS[model]()), K)
             name = f"meta_sgd, {model}, K = {K}"
             yield name, partial(meta_sgd_claims, name, MODELS[model](), K)
-    import subjects_convolution  # which stand on this module
-    import subjects_policy
-    import subjects_video
-    yield from subjects_policy.cases()
-    yield from subjects_convolution.cases()
-    yield from subjects_video.cases()
 
 
 def layer_claims(subject: str, layer: Any, D: int, own: bool) -> Iterator[Claim | DirectionClaim | Row]:

@@ -16,7 +16,7 @@ POOLS = MaxPool(4, 6, 2, kernel=2), MaxPool(5, 7, 3, kernel=2), MaxPool(4, 4, 3,
 
 
 def cases():
-    """Yield (name, claims) as `subjects.subjects` does."""
+    """Yield (name, claims) as `subjects.cases` does."""
     for layer in LAYERS:
         for sharing in ("shared", "per task"):
             name = (f"convolution, {layer.height} x {layer.width} x {layer.C_in} to {layer.height_out} x "

@@ -22,7 +22,7 @@ LOSSES = {"Reinforce alone": Reinforce(), "Reinforce, bonus": Reinforce(0.3), "P
 
 
 def cases():
-    """Yield (name, claims) as `subjects.subjects` does."""
+    """Yield (name, claims) as `subjects.cases` does."""
     for rows in (1, 3, 8):
         name = f"sparse, {rows} rows"
         yield name, partial(sparse_claims, name, rows)

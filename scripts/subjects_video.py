@@ -17,7 +17,7 @@ N, SIZE, CODES, FILTERS = 3, 4, 2, 3
 
 
 def cases():
-    """Yield (name, claims) as `subjects.subjects` does."""
+    """Yield (name, claims) as `subjects.cases` does."""
     yield "losses, Bernoulli", partial(loss_claims, "losses, Bernoulli", Bernoulli())
     yield "codes", partial(code_claims, "codes")
     for kind in ("soft", "hard", "Bernoulli", "deterministic"):

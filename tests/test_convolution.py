@@ -88,7 +88,7 @@ def test_rows_taken_a_few_at_a_time_change_nothing(layer, monkeypatch):
 
 def test_rows_taken_a_few_at_a_time_are_proved_too(monkeypatch):
     monkeypatch.setattr(convolution, "ROWS", 2 * 4 * N)  # of five rows of four pixels: two, two and one
-    rows = list(subjects.rows("convolution, 4 x 3 x 9 to 5 x 4 x 1"))
+    rows = list(gradcheck.rows("convolution, 4 x 3 x 9 to 5 x 4 x 1"))
     assert rows and all(row.passed for row in rows)
 
 

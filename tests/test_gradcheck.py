@@ -3,19 +3,20 @@
 import numpy as np
 import pytest
 import subjects
-from gradcheck import main
+from gradcheck import cases, main
+from gradcheck import rows as judged
 
 from maml_numpy import gradcheck
 from maml_numpy.gradcheck import Claim, DirectionClaim, judge, verdict
 from maml_numpy.layers import Dense, ReLU, Tanh
 from maml_numpy.losses import L1, MSE
 
-SUBJECTS = dict(subjects.subjects())
+SUBJECTS = dict(cases())
 
 
 @pytest.mark.parametrize("name", SUBJECTS)
 def test_every_subject_passes(name):
-    rows = list(subjects.rows(name))
+    rows = list(judged(name))
     assert {row.subject for row in rows} == {name}
     assert not [row for row in rows if not row.passed]
     assert all(row.entries > row.skipped for row in rows)
