@@ -8,6 +8,7 @@ from typing import Any, Callable, Iterator, Sequence
 
 import numpy as np
 
+from .backend import found, mapped
 from .tracing import REPEATED, Call, Place, Trace, Traced
 
 LINE = 64  # bytes of a cache line: where every block begins
@@ -57,6 +58,15 @@ class Program:
         memory: dict[int, np.ndarray] = {}  # of every block
         held: dict[int, np.ndarray] = {}  # of those that are alive
         views: dict[Any, np.ndarray] = {}
+
+        def bound(place: Place) -> np.ndarray:
+            """The array of a place, made once."""
+            block, offset, shape, strides, dtype = place
+            key = id(memory[block]), offset, shape, strides, dtype
+            if key not in views:
+                views[key] = np.ndarray(shape, dtype, memory[block], offset, strides)
+            return views[key]
+
         for block in {place.block for place in trace.inputs} | (ends - last.keys()):
             held[block] = memory[block] = arena.take(trace.sizes[block])
         self._calls: list[tuple[Callable[..., Any], Any]] = []
@@ -66,11 +76,11 @@ class Program:
             for block in named - memory.keys():
                 heir = next((one for one in dying & held.keys() if _fits(call, one, trace.sizes)), None)
                 held[block] = memory[block] = arena.take(trace.sizes[block]) if heir is None else held.pop(heir)
-            self._calls.append((call.function, _bound(call.arguments, memory, views)))
+            self._calls.append((call.function, mapped(Place, bound, call.arguments)))
             for block in dying & held.keys():
                 arena.give(held.pop(block))
-        self._kind, self._results = type(outcome), [_bound(place, memory, views) for place in results]
-        self._inputs = [_bound(place, memory, views) for place in trace.inputs]
+        self._kind, self._results = type(outcome), mapped(Place, bound, results)
+        self._inputs = mapped(Place, bound, trace.inputs)
         for left in held.values():
             arena.give(left)
         self.operations = len(calls)
@@ -88,9 +98,12 @@ class Program:
 
 def written(function: Callable[..., Any], inputs: Sequence[Any]) -> tuple[Trace, Any]:
     """Call function(*inputs) with traced arrays: what it did, and what it gave. Raises as `Program` does."""
+    for one in arrays(tuple(inputs)):
+        if not isinstance(one, np.ndarray):
+            raise TypeError(f"{REPEATED}is handed arrays, got {type(one).__name__}")
     trace = Trace()
     try:
-        outcome = function(*[_handed(trace, value) for value in inputs])
+        outcome = function(*mapped(np.ndarray, trace.handed, tuple(inputs)))
     finally:
         trace.close()
     if not hasattr(outcome, "_make") or not all(value is None or isinstance(value, Traced) for value in outcome):
@@ -115,10 +128,7 @@ def last_calls(calls: Sequence[Call]) -> dict[int, int]:
 
 def blocks(argument: Any) -> set[int]:
     """The blocks of all places in an argument."""
-    if isinstance(argument, Place):
-        return {argument.block}
-    parts = argument.values() if isinstance(argument, dict) else argument
-    return set().union(*map(blocks, parts)) if isinstance(argument, (list, tuple, dict)) else set()
+    return {place.block for place in found(Place, argument)}
 
 
 def arrays(value: Any) -> Iterator[Any]:
@@ -130,13 +140,6 @@ def arrays(value: Any) -> Iterator[Any]:
         yield value
 
 
-def _handed(trace: Trace, value: Any) -> Any:
-    """An input with its arrays as traced ones."""
-    if isinstance(value, tuple):
-        return getattr(type(value), "_make", type(value))([_handed(trace, part) for part in value])
-    return trace.handed(value)
-
-
 def _fits(call: Call, block: int, sizes: Sequence[int]) -> bool:
     """Whether the call may fill its own block in the memory of another, dying one, reading entry by entry what it
     writes over."""
@@ -144,18 +147,3 @@ def _fits(call: Call, block: int, sizes: Sequence[int]) -> bool:
             and sizes[block] == sizes[call.writes.block]
             and any(isinstance(one, Place) and one == call.writes._replace(block=block)
                     for one in call.arguments))  # (replay.3)
-
-
-def _bound(argument: Any, memory: dict[int, np.ndarray], views: dict[Any, np.ndarray]) -> Any:
-    """An argument with arrays in the place of its places, each of them made once."""
-    if isinstance(argument, Place):
-        block, offset, shape, strides, dtype = argument
-        key = id(memory[block]), offset, shape, strides, dtype
-        if key not in views:
-            views[key] = np.ndarray(shape, dtype, memory[block], offset, strides)
-        return views[key]
-    if isinstance(argument, (list, tuple)):
-        return type(argument)([_bound(part, memory, views) for part in argument])
-    if isinstance(argument, dict):
-        return {name: _bound(part, memory, views) for name, part in argument.items()}
-    return argument

@@ -2,11 +2,12 @@
 
 import operator
 from functools import partial
-from typing import Any, Callable, Iterator, NamedTuple, Optional
+from typing import Any, Callable, NamedTuple, Optional
 
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
+from .backend import found, mapped
 from .parameters import Shape
 
 ATTRIBUTES = frozenset({"shape", "dtype", "ndim", "size", "itemsize", "nbytes", "strides"})
@@ -56,9 +57,7 @@ class Trace:
         self._open = False
 
     def handed(self, array: np.ndarray) -> "Traced":
-        """A traced copy of an array, one of those handed in. Raises TypeError for what is no array."""
-        if not isinstance(array, np.ndarray):
-            raise TypeError(f"{REPEATED}is handed arrays, got {type(array).__name__}")
+        """A traced copy of an array, one of those handed in."""
         traced = self.new(np.array(array, order="C"))
         self.inputs.append(traced.place)
         return traced
@@ -71,7 +70,7 @@ class Trace:
 
     def call(self, function: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
         """What a function or a method of NumPy gives, a view where it gives one."""
-        sources = list(_traced((arguments, keywords)))
+        sources = list(found(Traced, (arguments, keywords)))
         if sources and isinstance(function, np.ufunc):
             return function(*arguments, **keywords)  # which comes back to `each`
         if not sources or function in LIKE:
@@ -113,27 +112,24 @@ class Trace:
 
     def write(self, function: Callable[..., Any], arguments: Any, result: "Traced") -> "Traced":
         """Write down a call that fills `result`, whose value is there already."""
-        self.calls.append(Call(function, _placed(arguments), result.place))
+        places = mapped(Traced, lambda array: array.place, arguments)
+        self.calls.append(Call(function, places, result.place))
         return result
 
     def values(self, argument: Any, writeable: bool = True) -> Any:
         """The arrays in traced arrays, in lists and dictionaries too; what is no array as it is."""
-        if isinstance(argument, Traced):
-            if not self._open or argument._trace is not self:
+        def value_of(array: Any) -> np.ndarray:
+            if isinstance(array, np.ndarray):
+                raise TypeError(f"{REPEATED}uses an array that it was not handed and did not make with its "
+                                "array_module: nobody knows what that holds the next time")
+            if not self._open or array._trace is not self:
                 raise TypeError("an array of a computation that was written down is used after its end")
-            value = argument._value
-            if not writeable:
-                value = value.view()
-                value.flags.writeable = False
+            if writeable:
+                return array._value
+            value = array._value.view()
+            value.flags.writeable = False
             return value
-        if isinstance(argument, (list, tuple)):
-            return type(argument)([self.values(part, writeable) for part in argument])
-        if isinstance(argument, dict):
-            return {name: self.values(value, writeable) for name, value in argument.items()}
-        if isinstance(argument, np.ndarray):
-            raise TypeError(f"{REPEATED}uses an array that it was not handed and did not make with its array_module: "
-                            "nobody knows what that holds the next time")
-        return argument
+        return mapped((Traced, np.ndarray), value_of, argument)
 
     def new(self, value: Any) -> "Traced":
         """A traced array of a value that NumPy has just made, in a block of its own."""
@@ -219,7 +215,7 @@ class Traced(NDArrayOperatorsMixin):
         return self._trace.zeros_like(self)
 
     def __getitem__(self, key: Any) -> "Traced":
-        if any(one.dtype.kind == "b" for one in _traced(key)):
+        if any(one.dtype.kind == "b" for one in found(Traced, key)):
             raise TypeError(f"{REPEATED}takes no entries by a mask: how many there are is in its numbers")
         value = self._value[self._trace.values(key)]
         if isinstance(value, np.generic):
@@ -299,23 +295,3 @@ def _number_power(base: np.ndarray, exponent: Any) -> Any:
 def _address(value: np.ndarray) -> int:
     """Where its first entry lies."""
     return int(value.__array_interface__["data"][0])
-
-
-def _placed(argument: Any) -> Any:
-    """Traced arrays as their places, in lists and dictionaries too."""
-    if isinstance(argument, Traced):
-        return argument.place
-    if isinstance(argument, (list, tuple)):
-        return type(argument)(map(_placed, argument))
-    if isinstance(argument, dict):
-        return {name: _placed(value) for name, value in argument.items()}
-    return argument
-
-
-def _traced(argument: Any) -> Iterator[Traced]:
-    """The traced arrays in an argument."""
-    if isinstance(argument, Traced):
-        yield argument
-    elif isinstance(argument, (list, tuple, dict)):
-        for part in argument.values() if isinstance(argument, dict) else argument:
-            yield from _traced(part)
