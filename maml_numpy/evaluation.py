@@ -8,13 +8,15 @@ from .backend import Array, array_module
 from .batch import non_finite
 from .inner import adapt
 from .objectives import Objective
+from .rates import per_step
 
 
 def losses_after(objective: Objective, theta: Array, support: Any, query: Any, alpha: Any, steps: Sequence[int]
                  ) -> Array:
     """Adapt to the support set and record the query loss after each of the given numbers of inner steps.
 
-    theta: (P,). support, query: of T tasks. alpha: inner learning rate. steps: S numbers, at least 0, ascending.
+    theta: (P,). support, query: of T tasks. alpha: inner learning rate, as `rates.per_step` takes it. steps: S numbers,
+    at least 0, ascending.
     Returns (S, T). A task whose adaptation diverges has losses that are not finite; nothing is raised for it.
     Raises ValueError for steps that are no such numbers, a batch that does not fit, or an example that is not finite.
     """
@@ -24,11 +26,10 @@ def losses_after(objective: Objective, theta: Array, support: Any, query: Any, a
         objective.check(theta, batch, name)
         if found := non_finite(batch, name):
             raise ValueError(f"{found} is not finite")
-    losses, taken = [], 0
+    losses, taken, rates = [], 0, per_step(alpha, objective.layout, steps[-1])
     with np.errstate(over="ignore", invalid="ignore"):  # a diverging task is a result, not a warning
         for k in steps:
-            for _ in range(k - taken):
-                theta, _steps = adapt(objective, theta, [support], alpha)
+            theta = adapt(objective, theta, [support] * (k - taken), rates[taken:k])
             losses.append(objective.loss(theta, query))
             taken = k
     return array_module(theta).stack(losses)

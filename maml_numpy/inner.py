@@ -1,157 +1,138 @@
 """The inner loop: SGD steps on each task's support set, and the way back through them.
 
-Derived in derivations/07_inner.md.
+A step returns its pullback. Derived in derivations/07_inner.md.
 """
 
+from functools import partial
 from math import isqrt
-from typing import Any, NamedTuple, Optional, Sequence
+from typing import Any, Callable, NamedTuple, Optional, Sequence
 
 from .backend import Array, array_module
-from .low_rank import Factored, like, pays
+from .layers import plus
 from .objectives import Objective
-from .parameters import per_task
-
-
-class Step(NamedTuple):
-    """One inner step as taken.
-
-    theta: theta_k before the step, (P,) for a shared start and (T, P) after it, as an array or a `low_rank.Factored`;
-    None where `restore` is to compute it again. batch: the examples used.
-    record: what the gradient left for the way back, or None when the step is to be recomputed. dtheta: the gradient,
-    (T, P), or None where no rate is to be learned from it.
-    """
-
-    theta: Optional[Array]
-    batch: Any
-    record: Optional[Any]
-    dtheta: Optional[Array] = None
+from .parameters import gradient_like, like, per_task
+from .rates import Rate, check_precision, cotangent, is_learned, per_step
 
 
 class Cotangents(NamedTuple):
-    """What the way back arrives with.
+    """Of all that a step, or several, depends on.
 
-    theta: theta_bar_0, shaped like theta_0; for a shared start (P,) the sum over tasks. psi: psi_bar, of an objective
-    that has other parameters psi, else None. alpha: alpha_bar, (P,), where the steps kept their gradients, else None.
+    theta: theta_bar_k, in the form and shape of theta_k: summed over tasks for a start that they share. psi: psi_bar,
+    where the objective has other parameters psi, else None. alphas: alpha_bar of each step, in order, as
+    `rates.cotangent` gives it: None for a rate that is a number.
     """
 
-    theta: Array
+    theta: Any
     psi: Optional[Array] = None
-    alpha: Optional[Array] = None
+    alphas: tuple = ()
 
 
-def adapt(objective: Objective, theta: Array, batches: Sequence[Any], alpha: Any, keep_caches: bool = False,
-          keep_gradients: bool = False, factored: bool = False) -> tuple[Array, list[Step]]:
-    """Take one SGD step per batch, every task on its own examples; used in training and at test alike.
+Pullback = Callable[[Any], Cotangents]  # theta_bar_{k+1} -> the cotangents of what theta_{k+1} depends on
 
-    theta: (P,) or (T, P), theta_0. batches: one per step, so K = len(batches). alpha: inner learning rate, a float or
-    one rate per parameter, (P,); 0 adapts nothing.
-    keep_caches: keep what the way back needs of each step; otherwise `backward` recomputes it, from about sqrt(2 K) of
-    the theta_k.
-    keep_gradients: keep each dtheta_k too, from which `backward` makes alpha_bar.
-    factored: theta_K may come as a `low_rank.Factored`, which it does where that is cheaper.
-    Returns theta_K, (T, P) (or theta itself for K = 0), and the K steps.
-    Raises ValueError when a batch does not fit or alpha is no number and no (P,) array of theta's precision.
+
+def step(objective: Objective, theta: Any, batch: Any, alpha: Rate, second_order: bool = True) -> tuple[Any, Pullback]:
+    """One SGD step of every task on its own examples: theta_{k+1}, and its pullback.
+
+    theta: theta_k, (P,) for a start that all tasks share or (T, P), as an array or as `low_rank.start` made it.
+    alpha: of this step. second_order: False leaves out the one term that differentiates the gradient, so that nothing
+    of the gradient is kept for it (first-order MAML).
     """
-    alpha = _rate(alpha, theta)
-    steps: list[Step] = []
+    T = len(batch[0])
+    dtheta, ones = gradient_like(theta, T), array_module(batch[0]).ones(T, theta.real.dtype)
+    _, record = objective.gradient(per_task(theta, T), batch, ones, dtheta)
+    theta_next = theta - alpha * dtheta  # (inner.1)
+    shared = theta.ndim == 1
+    if not second_order:
+        record = None
+    if not is_learned(alpha):
+        dtheta = None
+    del theta  # of which the record keeps what the way back needs
+
+    def pullback(theta_bar: Any) -> Cotangents:
+        alpha_bar = cotangent(alpha, theta_bar, dtheta)
+        carried = theta_bar.sum(axis=0) if shared else theta_bar  # (inner.4)
+        if record is None:
+            return Cotangents(carried, None, (alpha_bar,))  # (inner.5)
+        dtheta_bar = -alpha * theta_bar  # (inner.2)
+        theta_bar = like(carried)
+        psi_bar = objective.second_order(record, dtheta_bar, theta_bar)  # (inner.6)
+        theta_bar += carried  # (inner.3)
+        return Cotangents(theta_bar, psi_bar, (alpha_bar,))
+    return theta_next, pullback
+
+
+def steps(objective: Objective, theta: Any, batches: Sequence[Any], rates: Sequence[Rate], second_order: bool = True,
+          keep: bool = True) -> tuple[Any, Pullback]:
+    """One step on each batch, as one: theta_K, and the pullback through all of them.
+
+    theta: as for `step`. rates: of each step. keep: True keeps what the way back needs of each step (fast); False keeps
+    about sqrt(2 K) of the theta_k, from which the pullback takes the steps again (small).
+    """
+    K = len(batches)
+    starts = [k for k in range(K) if keep or not second_order or k == 0 or _is_triangular(K - k)]  # (inner.7)
+    takes = []
+    for begin, end in zip(starts, [*starts[1:], K]):
+        if keep or not second_order:
+            takes.append(partial(step, objective, batch=batches[begin], alpha=rates[begin], second_order=second_order))
+        else:
+            takes.append(partial(_segment, objective, batches=batches[begin:end], rates=rates[begin:end]))
+    return _chain(takes, theta)
+
+
+def _segment(objective: Objective, theta: Any, batches: Sequence[Any], rates: Sequence[Rate]) -> tuple[Any, Pullback]:
+    """Steps of which only the start is kept: the pullback takes them again."""
+    def again(theta_bar: Any) -> Cotangents:
+        takes = [partial(_segment, objective, batches=[batch], rates=[rate])
+                 for batch, rate in zip(batches[:-1], rates[:-1])]
+        takes.append(partial(step, objective, batch=batches[-1], alpha=rates[-1]))
+        return _chain(takes, theta)[1](theta_bar)
+
+    theta_end = theta
+    for batch, rate in zip(batches, rates):
+        theta_end, _ = step(objective, theta_end, batch, rate, second_order=False)
+    return theta_end, again
+
+
+def _chain(takes: Sequence[Callable[..., tuple[Any, Pullback]]], theta: Any) -> tuple[Any, Pullback]:
+    """Functions theta -> (theta, pullback), one after another, as one."""
+    pullbacks = []
+    for take in takes:
+        theta, pullback = take(theta=theta)
+        pullbacks.append(pullback)
+
+    def chained(theta_bar: Any) -> Cotangents:
+        total = Cotangents(theta_bar)
+        while pullbacks:  # used up, so that nothing of a step outlives its use
+            one = pullbacks.pop()(total.theta)
+            total = Cotangents(one.theta, plus(total.psi, one.psi), one.alphas + total.alphas)
+        return total
+    return theta, chained
+
+
+def adapt(objective: Objective, theta: Array, batches: Sequence[Any], alpha: Any) -> Array:
+    """theta_K, (T, P), after one SGD step per batch, every task on its own examples; theta itself for no batch.
+
+    theta: (P,) or (T, P), theta_0. alpha: the inner learning rate, as `rates.per_step` takes it; 0 adapts nothing. The
+    steps are those of training. Raises ValueError when a batch does not fit, batches differ in their tasks, or alpha
+    does not fit.
+    """
+    rates = per_step(alpha, objective.layout, len(batches))
+    check(objective, theta, batches, rates)
+    for batch, rate in zip(batches, rates):
+        theta, _ = step(objective, theta, batch, rate, second_order=False)
+    return theta
+
+
+def check(objective: Objective, theta: Array, batches: Sequence[Any], rates: Sequence[Rate]) -> None:
+    """Raise ValueError unless the batches fit the objective at theta and are of the same tasks, and the rates fit."""
     for batch in {id(batch): batch for batch in batches}.values():  # the same one again needs no second look
         objective.check(theta, batch, "support")
     tasks = {len(batch[0]) for batch in batches}
     if len(tasks) > 1:
         raise ValueError(f"every step needs the same tasks, got support sets of {sorted(tasks)} tasks")
-    factored = factored and isinstance(alpha, float) and not keep_gradients and pays(objective, theta, batches)
-    asked: Any = {} if keep_caches and len(batches) == 1 else None  # (low_rank.6)
-    for k, batch in enumerate(batches):
-        dtheta, record = _gradient(objective, theta, batch, factored, asked)
-        stays = keep_caches or k == 0 or _triangular(len(batches) - k)  # (inner.8)
-        steps.append(Step(theta if stays else None, batch, record if keep_caches else None,
-                          dtheta if keep_gradients else None))
-        del record  # or it would live on through the next gradient
-        theta = theta - alpha * dtheta  # (inner.1)
-    return theta, steps
+    check_precision(rates, theta)
 
 
-def restore(objective: Objective, steps: list[Step], alpha: Any, factored: bool = False) -> None:
-    """Take again the steps that lead to the last one, from the last theta that was kept, and give each its theta.
-
-    steps, alpha, factored: of `adapt`; the list is changed in place.
-    """
-    alpha, k = _rate(alpha, steps[0].theta), len(steps) - 1
-    while steps[k].theta is None:
-        k -= 1
-    theta: Any = steps[k].theta
-    for k in range(k, len(steps) - 1):
-        _, batch, _, dtheta = steps[k]
-        theta = theta - alpha * (_gradient(objective, theta, batch, factored)[0] if dtheta is None else dtheta)
-        steps[k + 1] = steps[k + 1]._replace(theta=theta)
-
-
-def backward(objective: Objective, steps: list[Step], theta_bar: Array, alpha: Any, second_order: bool = True
-             ) -> Cotangents:
-    """Carry the cotangent of theta_K back through every step, to theta_0 and to all else the steps depend on.
-
-    steps, alpha: of `adapt`; the list is used up, so that nothing of a step outlives its use. theta_bar: (T, P), the
-    cotangent of theta_K, in theta's dtype. second_order: False leaves out the one term that differentiates the gradient
-    (first-order MAML); what remains is the identity.
-    Returns the cotangents of theta_0, psi and alpha; with no steps, theta_bar and nothing else. psi is reached through
-    the gradients alone: first order leaves nothing of its cotangent, and None is what it gets.
-    Raises ValueError for a theta_bar of another shape or dtype.
-    """
-    if not steps:
-        return Cotangents(theta_bar)
-    theta, factored = steps[0].theta, isinstance(theta_bar, Factored)
-    assert theta is not None
-    shape = len(steps[0].batch[0]), theta.shape[-1]
-    if theta_bar.shape != shape or theta_bar.dtype != theta.dtype:
-        raise ValueError(f"theta_bar must be {shape} of {theta.dtype}, got {theta_bar.shape} of {theta_bar.dtype}")
-    alpha, shared = _rate(alpha, theta), theta.ndim < theta_bar.ndim
-    psi_bar: Optional[Array] = None
-    alpha_bar: Optional[Array] = None
-    while steps:
-        if second_order and steps[-1].theta is None:
-            restore(objective, steps, alpha, factored)
-        theta, batch, record, dtheta = steps.pop()
-        if dtheta is not None:
-            alpha_share = -(theta_bar * dtheta).sum(axis=0)  # (inner.6)
-            alpha_bar = alpha_share if alpha_bar is None else alpha_bar + alpha_share
-        carried = theta_bar if steps or not shared else theta_bar.sum(axis=0)  # (inner.4)
-        if second_order:
-            if record is None:
-                _, record = _gradient(objective, theta, batch, factored)
-            dtheta_bar = -alpha * theta_bar  # (inner.2)
-            theta_bar = like(carried)
-            psi_share = objective.second_order(record, dtheta_bar, theta_bar)
-            theta_bar += carried  # (inner.3)
-            del dtheta_bar
-            psi_bar = psi_share if psi_bar is None else psi_bar + psi_share  # (inner.7)
-        else:
-            theta_bar = carried  # (inner.5)
-        del theta, record, dtheta, carried  # or they would live on through what is taken again for the next
-    return Cotangents(theta_bar, psi_bar, alpha_bar)
-
-
-def _triangular(n: int) -> bool:
+def _is_triangular(n: int) -> bool:
     """Whether n is 1, 3, 6, 10, …"""
     return isqrt(8 * n + 1) ** 2 == 8 * n + 1
-
-
-def _rate(alpha: Any, theta: Array) -> Any:
-    """alpha as a Python float, which leaves every precision as it is, or as the (P,) array it is."""
-    if getattr(alpha, "ndim", 0) == 0:
-        return float(alpha)
-    if alpha.shape != theta.shape[-1:] or alpha.dtype not in (theta.dtype, theta.real.dtype):
-        raise ValueError(f"alpha must be a number or ({theta.shape[-1]},) of {theta.real.dtype}, got {alpha.shape} of "
-                         f"{alpha.dtype}")
-    return alpha
-
-
-def _gradient(objective: Objective, theta: Any, batch: Any, factored: bool, asked: Any = None) -> tuple[Any, Any]:
-    """The gradient of every task's own loss, (T, P) or its factors, and its record."""
-    T = len(batch[0])
-    if factored:
-        dtheta: Any = Factored(getattr(objective, "network"), T, asked=asked)
-    else:
-        theta = per_task(theta, T)
-        dtheta = like(theta)
-    _, record = objective.gradient(theta, batch, array_module(batch[0]).ones(T, theta.real.dtype), dtheta)
-    return dtheta, record

@@ -3,22 +3,21 @@
 Derived in derivations/13_learned.md.
 """
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Optional
 
 from .backend import Array, array_module
 from .batch import Inputs, check_inputs
 from .losses import Loss
-from .network import NO_TAPS, Network, Pass, Taps
-from .objectives import one_task
+from .network import NO_TAPS, Bars, Network, Pass, Taps
 
 
 class LearnedRecord(NamedTuple):
     """What one gradient leaves for the way back: the passes and deltas of both networks, the loss's cache, dloss."""
 
     run: Pass
-    deltas: list[Array]
+    deltas: Bars
     judge_run: Pass
-    judge_deltas: list[Array]
+    judge_deltas: Bars
     loss_cache: Any
     dloss: Array
 
@@ -32,7 +31,7 @@ class LearnedLoss:
     Raises ValueError for a judge of another input width or psi of another layout.
     """
 
-    factored = True
+    blockwise = True
 
     def __init__(self, network: Network, judge: Network, criterion: Loss, psi: Array):
         self.network, self.layout, self.judge, self.criterion, self.psi = network, network.layout, judge, criterion, psi
@@ -63,14 +62,12 @@ class LearnedLoss:
 
     def gradient(self, theta: Array, batch: Inputs, dloss: Array, dtheta: Array) -> tuple[Array, LearnedRecord]:
         """dloss (T,); writes dtheta, (P,) or (T, P); returns the losses (T,) and the record."""
-        if len(batch.x) == 1:
-            theta, batch, dloss, dtheta = one_task(theta), Inputs(batch.x[0]), dloss[0], one_task(dtheta)
         losses, run, judge_run, cache = self._forward(theta, batch)
         dout = self.criterion.backward(cache, dloss)
-        dz, judge_deltas = self.judge.backward(judge_run, dout, None)  # (learned.2): the step does not move psi
+        dz, judge_deltas = self.judge.backward(judge_run, dout, None, to_x=True)  # (learned.2)
         dy, dtaps = self._split(dz)  # (learned.3)
-        _, deltas = self.network.backward(run, dy, dtheta, dtaps, wanted=False)  # (learned.4)
-        return losses.reshape(-1), LearnedRecord(run, deltas, judge_run, judge_deltas, cache, dloss)
+        _, deltas = self.network.backward(run, dy, dtheta, dtaps)  # (learned.4)
+        return losses, LearnedRecord(run, deltas, judge_run, judge_deltas, cache, dloss)
 
     def second_order(self, record: LearnedRecord, dtheta_bar: Array, theta_bar: Array) -> Array:
         """Write theta_bar and return psi_bar, (P_psi,), the sum over tasks, for the cotangent dtheta_bar of `gradient`.
@@ -78,16 +75,16 @@ class LearnedLoss:
         dtheta_bar: as dtheta was, (P,) or (T, P). theta_bar: (T, P), or (P,) for a theta that all tasks shared.
         """
         run, deltas, judge_run, judge_deltas, cache, dloss = record
-        if dloss.ndim == 0:
-            dtheta_bar, theta_bar = one_task(dtheta_bar), one_task(theta_bar)
-        dy_bar, dtaps_bar, left = self.network.up(run, deltas, dtheta_bar, theta_bar, wanted=False)  # (learned.5)
-        dz_bar = self._join(dy_bar, dtaps_bar)
         psi_bar = array_module(self.psi).empty(self.psi.shape, theta_bar.dtype)
-        dout_bar, _, judge_left = self.judge.up(judge_run, judge_deltas, None, psi_bar, dz_bar)  # (learned.6)
-        out_bar = self.criterion.double_backward(cache, dloss, dout_bar)  # (learned.7)
-        z_bar = self.judge.down(judge_run, out_bar, judge_left, psi_bar)  # (learned.8)
+        bars = self.network.tangent(run, dtheta_bar)  # (learned.5)
+        dz_bar = self._join(_or_zero(bars[-1], deltas[-1]), {name: _or_zero(bar, run.taps[name])
+                                                             for name, bar in self.network.tapped(bars).items()})
+        judge_bars = self.judge.tangent(judge_run, None, dz_bar)  # (learned.6)
+        out_bar = self.criterion.curvature(cache, dloss, judge_bars[-1])  # (learned.7)
+        z_bar = self.judge.second_order(judge_run, judge_deltas, judge_bars, None, out_bar, psi_bar,
+                                        to_x=True)  # (learned.8)
         y_bar, taps_bar = (None, NO_TAPS) if z_bar is None else self._split(z_bar)
-        self.network.down(run, y_bar, left, theta_bar, taps_bar, wanted=False)  # (learned.9)
+        self.network.second_order(run, deltas, bars, dtheta_bar, y_bar, theta_bar, taps_bar)  # (learned.9)
         return psi_bar
 
     def _forward(self, theta: Array, batch: Inputs) -> tuple[Array, Pass, Pass, Any]:
@@ -103,3 +100,8 @@ class LearnedLoss:
     def _split(self, z: Array) -> tuple[Array, Taps]:
         """The parts of z: that of y, and those of the taps by name."""
         return z[..., :self.network.M], {name: z[..., place] for name, place in self._taps.items()}
+
+
+def _or_zero(value: Optional[Array], like: Array) -> Array:
+    """value, or zeros in the shape of another array where None says zero."""
+    return array_module(like).zeros_like(like) if value is None else value

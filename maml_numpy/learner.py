@@ -38,7 +38,7 @@ class Learner:
         network = self.objective.network
         batch = Batch(self._examples(x, "x", network.D), self._examples(y, "y", network.M))
         with np.errstate(over="ignore", invalid="ignore"):
-            theta, _ = adapt(self.objective, self.theta, [batch] * steps, self.alpha)
+            theta = adapt(self.objective, self.theta, [batch] * steps, self.alpha)
         if not np.isfinite(theta).all():
             raise ArithmeticError(f"adapting diverges within {steps} steps of alpha = {self.alpha}: take fewer steps "
                                   "or a smaller alpha")

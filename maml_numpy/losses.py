@@ -32,8 +32,8 @@ class Loss(Protocol):
     def backward(self, cache: Any, dloss: Array) -> Array:
         """Return dy (T, N, M)."""
 
-    def double_backward(self, cache: Any, dloss: Array, dy_bar: Array) -> Optional[Array]:
-        """The vector-Jacobian product of `backward` in y: return y_bar (T, N, M), or None for zero by structure."""
+    def curvature(self, cache: Any, dloss: Array, dy_bar: Array) -> Optional[Array]:
+        """Return y_bar (T, N, M), the gradient of <dy_bar, dy> in y, or None for zero by structure."""
 
 
 class MSE:
@@ -50,7 +50,7 @@ class MSE:
         """dloss (T,) -> dy (T, N, M)."""
         return (2 * _weight(cache.r) * dloss)[..., None, None] * cache.r  # (losses.2)
 
-    def double_backward(self, cache: MSECache, dloss: Array, dy_bar: Array) -> Array:
+    def curvature(self, cache: MSECache, dloss: Array, dy_bar: Array) -> Array:
         """dy_bar (T, N, M) -> y_bar (T, N, M)."""
         return (2 * _weight(cache.r) * dloss)[..., None, None] * dy_bar  # (losses.3)
 
@@ -70,7 +70,7 @@ class L1:
         """dloss (T,) -> dy (T, N, M)."""
         return (_weight(cache.sign) * dloss)[..., None, None] * cache.sign  # (losses.5)
 
-    def double_backward(self, cache: L1Cache, dloss: Array, dy_bar: Array) -> None:
+    def curvature(self, cache: L1Cache, dloss: Array, dy_bar: Array) -> None:
         """y_bar is zero by structure: the slope is constant between kinks."""
         return None  # (losses.6)
 
@@ -98,7 +98,7 @@ class Bernoulli:
         """dloss (T,) -> dy (T, N, M)."""
         return (_weight(cache.r) * dloss)[..., None, None] * cache.r  # (losses.8)
 
-    def double_backward(self, cache: BernoulliCache, dloss: Array, dy_bar: Array) -> Array:
+    def curvature(self, cache: BernoulliCache, dloss: Array, dy_bar: Array) -> Array:
         """dy_bar (T, N, M) -> y_bar (T, N, M)."""
         return (_weight(cache.r) * dloss)[..., None, None] * cache.p * (1 - cache.p) * dy_bar  # (losses.9)
 

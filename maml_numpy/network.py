@@ -8,13 +8,12 @@ import numpy as np
 
 from .backend import Array
 from .initialisers import Initialiser
-from .layers import Dense, Layer
-from .low_rank import Factored, like
-from .parameters import Layout, Views
+from .layers import Dense, Layer, plus
+from .parameters import Layout, Vector, Views, like
 
 Taps = Mapping[str, Array]  # layer name -> an array of the shape of that layer's output
 NO_TAPS: Taps = MappingProxyType({})
-NO_VIEWS: Views = MappingProxyType({})
+Bars = list[Optional[Array]]  # an array of the shape of each layer's output, in order; None is zero, or not computed
 
 
 class Pass(NamedTuple):
@@ -34,6 +33,7 @@ class Network:
     layers: in order. names: of each, its kind and its place among its kind: dense1, relu1, dense2, …
     widths: the number of features each gives. taps: names of layers whose outputs the network hands out beside its own.
     layout: the `Layout` of its flat parameter vector, pieces named "dense1.W" and so on. D, M: features in and out.
+    block_names: of each layer, block -> its name in the layout: that of the layer, and of the block where it has more.
     All passes also take arrays without the task axis, theta (P,) with x (N, D), and then return such.
     Raises ValueError for an empty chain, a layer that does not fit the one before it, blocks that do not cover a
     layer's pieces, an unknown tap. Every method raises it for a flat vector of another layout.
@@ -53,17 +53,21 @@ class Network:
             self.widths.append(self.M)
             if sum(map(prod, layer.shapes.values())) != sum(map(prod, layer.blocks.values())):
                 raise ValueError(f"{name} has blocks {dict(layer.blocks)} that do not cover {dict(layer.shapes)}")
-        self.layout = Layout({f"{name}.{piece}": shape for name, layer in zip(self.names, layers)
-                              for piece, shape in layer.shapes.items()})
         for tap in taps:
             if tap not in self.names:
                 raise ValueError(f"no layer is named {tap!r}; the layers are {', '.join(self.names)}")
+        pieces = {f"{name}.{piece}": shape for name, layer in zip(self.names, layers)
+                  for piece, shape in layer.shapes.items()}
         blocks = Layout({f"{name}.{block}": shape for name, layer in zip(self.names, layers)
                          for block, shape in layer.blocks.items()})
+        self.block_names = [{block: name if len(layer.blocks) == 1 else f"{name}.{block}" for block in layer.blocks}
+                            for name, layer in zip(self.names, layers)]
+        named = [name for names in self.block_names for name in names.values()]
+        self.layout = Layout(pieces, dict(zip(named, (place for place, _ in blocks.places.values()))))
         self._places = [(i, [(block, *blocks.places[f"{name}.{block}"]) for block in layer.blocks])
                         for i, (name, layer) in enumerate(zip(self.names, layers)) if layer.blocks]
-        self._downwards = range(len(layers) - 1, -1, -1)
-        self._nothing: list[Views] = [NO_VIEWS] * len(layers)
+        self._nothing: list[Any] = [None] * len(layers)
+        self._no_blocks: list[Any] = [{}] * len(layers)
 
     def initialise(self, rng: np.random.Generator, initialiser: Initialiser, dtype: Any = np.float32) -> Array:
         """Return theta (P,): weights drawn by `initialiser`, biases zero.
@@ -86,94 +90,104 @@ class Network:
                 taps[name] = y
         return y, Pass(params, caches, taps)
 
-    def backward(self, run: Pass, dy: Array, dtheta: Optional[Array], dtaps: Taps = NO_TAPS, wanted: bool = True
-                 ) -> tuple[Optional[Array], list[Array]]:
-        """Write dtheta and return dx (T, N, D) and the deltas: the gradient at each layer's output, in order.
+    def backward(self, run: Pass, dy: Optional[Array], dtheta: Optional[Array], dtaps: Taps = NO_TAPS,
+                 to_x: bool = False) -> tuple[Optional[Array], Bars]:
+        """Write dtheta; return dx (T, N, D) and the deltas, the gradient at each layer's output, in order.
 
-        dy: (T, N, M). dtheta: None where nobody wants it. dtaps: gradients arriving at the tapped activations from
-        elsewhere. wanted: False where nobody wants dx, which may then be None.
-        Raises ValueError for a name that is no tap, an array of another shape than the tap, a dtheta of another layout.
+        dy: (T, N, M). dtheta: None writes nothing. dtaps: gradients arriving at the tapped activations from elsewhere.
+        to_x: whether dx is asked for; otherwise it is None, and so are the deltas below the layers that dtheta has a
+        place for. Raises ValueError for a name that is no tap, an array of another shape than the tap, a dtheta of
+        another layout.
         """
-        return self._down(run, dy, dtheta, dtaps, {}, wanted)
+        return self._down(run, dy, self.by_layer(dtheta), dtaps, to_x)
 
-    def up(self, run: Pass, deltas: Sequence[Array], dtheta_bar: Optional[Array], theta_bar: Array,
-           dx_bar: Optional[Array] = None, wanted: bool = True
-           ) -> tuple[Array, dict[str, Array], dict[int, Array]]:
-        """First sweep of second order, input to output: the double_backward of every layer.
+    def tangent(self, run: Pass, dtheta_bar: Any, dx_bar: Optional[Array] = None) -> Bars:
+        """First sweep of second order, input to output: the cotangent of dx, and then of every layer's dy, in order.
 
-        deltas: as `backward` left them. dtheta_bar: (P,) or (T, P), the cotangent of dtheta. dx_bar: that of dx. One of
-        the two may be None, for zero. wanted: False where nobody wants x_bar. theta_bar: (P,) or (T, P), overwritten
-        with what reaches theta on the way.
-        Returns dy_bar (T, N, M), dtaps_bar (the cotangents of dtaps) and what layers left behind at their inputs, by
-        their place in the chain; a layer that left nothing is not among them.
+        dtheta_bar: (P,) or (T, P), the cotangent of dtheta. dx_bar: that of dx, (T, N, D). None is zero. Each entry is
+        the dx_bar of the layer that follows. The last one is also how the network's output moves with theta and x: a
+        forward derivative.
         """
-        dtaps_bar, left = {}, {}
-        bars = zip(self.by_layer(dtheta_bar), self.by_layer(theta_bar))
-        for i, (dparams_bar, params_bar) in enumerate(bars):
-            dx_bar, x_bar = self.layers[i].double_backward(run.params[i], run.caches[i], deltas[i], dx_bar, dparams_bar,
-                                                           params_bar, wanted or i > 0)  # (network.3)
-            if x_bar is not None:
-                left[i] = x_bar
-            if self.names[i] in self.taps:
-                dtaps_bar[self.names[i]] = dx_bar  # (network.4)
-        assert dx_bar is not None
-        return dx_bar, dtaps_bar, left
+        bars = [dx_bar]
+        for layer, params, cache, dparams_bar in zip(self.layers, run.params, run.caches, self.by_layer(dtheta_bar)):
+            if dx_bar is not None or dparams_bar:
+                dx_bar = layer.tangent(params, cache, dx_bar, dparams_bar)  # (network.3)
+            bars.append(dx_bar)
+        return bars
 
-    def down(self, run: Pass, y_bar: Optional[Array], left: Mapping[int, Array], theta_bar: Array,
-             taps_bar: Taps = NO_TAPS, wanted: bool = True) -> Optional[Array]:
-        """Second sweep, output to input: the ordinary backward carrying y_bar, adding what `up` left behind.
+    def tapped(self, bars: Bars) -> dict[str, Optional[Array]]:
+        """Of the list of `tangent`, the cotangents of the dtaps, by the taps' names."""
+        return {name: bars[self.names.index(name) + 1] for name in self.taps}  # (network.4)
 
-        y_bar: None for zero. theta_bar: as `up` wrote it; this sweep's share is added. taps_bar: cotangents arriving at
-        the tapped activations. wanted: as for `up`. Returns x_bar (T, N, D), or None for zero or where nobody wants it.
+    def second_order(self, run: Pass, deltas: Bars, bars: Bars, dtheta_bar: Any, y_bar: Optional[Array], theta_bar: Any,
+                     taps_bar: Taps = NO_TAPS, to_x: bool = False) -> Optional[Array]:
+        """Second sweep, output to input: the ordinary backward carrying y_bar, adding the curvature of every layer.
+
+        deltas: of `backward`. bars: of `tangent` at dtheta_bar. y_bar: (T, N, M), or None for zero. theta_bar: (P,) or
+        (T, P), overwritten. taps_bar: cotangents arriving at the tapped activations. to_x: whether x_bar is asked for.
+        Returns x_bar (T, N, D), or None for zero or where it is not asked for.
         """
-        if y_bar is None and not taps_bar and not left:
-            return None
+        dparams_bars = self.by_layer(dtheta_bar)
+
+        def curvature(i: int) -> Optional[Array]:
+            if bars[i] is None and not dparams_bars[i]:
+                return None
+            return self.layers[i].curvature(run.params[i], run.caches[i], deltas[i], bars[i], dparams_bars[i])
+        x_bar, _ = self._down(run, y_bar, self.by_layer(theta_bar), taps_bar, to_x, curvature)
         share = like(theta_bar)
-        x_bar, _ = self._down(run, y_bar, share, taps_bar, left, wanted)
+        for i, params_bar in enumerate(self.by_layer(share)):
+            if bars[i] is None and not dparams_bars[i]:
+                _set_zero(params_bar)
+            elif params_bar:
+                self.layers[i].gradient_curvature(run.params[i], run.caches[i], deltas[i], bars[i], dparams_bars[i],
+                                                  params_bar)
         theta_bar += share  # (network.6)
         return x_bar
 
-    def _down(self, run: Pass, v: Any, out: Optional[Array], taps: Taps, left: Mapping[int, Array], wanted: bool
-              ) -> tuple[Optional[Array], list[Array]]:
-        """Carry v from output to input; at each layer add what arrives at its tap and what waits at its input."""
+    def _down(self, run: Pass, v: Any, views: list[Optional[Views]], taps: Taps, to_x: bool,
+              curvature: Callable[[int], Optional[Array]] = lambda i: None) -> tuple[Optional[Array], Bars]:
+        """Carry v from output to input. At each layer add what arrives at its tap, write the gradient into its view, and
+        add its curvature on the way to its input. Stop at the lowest layer with a view or a tap, or carry on to x."""
+        if taps:
+            self._check_taps(run, taps)
+        carried: Bars = self._nothing.copy()
+        ends = next((i for i, view in enumerate(views) if to_x or view or self.names[i] in taps), len(views))
+        for i in range(len(self.layers) - 1, ends - 1, -1):
+            layer, params, cache, view = self.layers[i], run.params[i], run.caches[i], views[i]
+            if taps:
+                v = plus(v, taps.get(self.names[i]))
+            carried[i] = v
+            if view and v is None:
+                _set_zero(view)
+            elif view:
+                layer.gradient(params, cache, v, view)  # (network.2)
+            if i > ends or to_x:
+                v = plus(None if v is None else layer.backward(params, cache, v), curvature(i))  # (network.5)
+        return v if to_x else None, carried
+
+    def _check_taps(self, run: Pass, taps: Taps) -> None:
         for name, tap in taps.items():
             if name not in run.taps:
                 raise ValueError(f"{name!r} is no tap of this network; its taps are {list(run.taps)}")
             if tap.shape != run.taps[name].shape:
                 raise ValueError(f"what arrives at tap {name} must be {run.taps[name].shape}, got {tap.shape}")
-        deltas: list[Any] = [None] * len(self.layers)
-        views = self.by_layer(out)
-        for i in self._downwards:
-            if self.names[i] in taps:
-                v = _plus(v, taps[self.names[i]])
-            deltas[i] = v
-            if v is not None:
-                v = self.layers[i].backward(run.params[i], run.caches[i], v, views[i], wanted or i > 0)  # (network.2)
-            else:
-                for view in views[i].values():
-                    view[...] = 0
-            if i in left:
-                v = _plus(v, left[i])  # (network.5)
-        return v, deltas
 
-    def by_layer(self, theta: Optional[Array]) -> list[Views]:
-        """The blocks of a flat vector, (P,) or (T, P), as views, one dictionary per layer; empty ones for None."""
+    def by_layer(self, theta: Any) -> list[Any]:
+        """The blocks of a flat vector, (P,) or (T, P), as views, one dictionary per layer; for None, None for each."""
         if theta is None:
             return self._nothing
-        if isinstance(theta, Factored):
-            return theta.by_layer()
+        if isinstance(theta, Vector):
+            return theta.layers
         self.layout.check(theta)
-        found, lead = self._nothing.copy(), theta.shape[:-1]
+        found, lead = self._no_blocks.copy(), theta.shape[:-1]
         for i, places in self._places:
-            found[i] = views = {}
-            for block, place, shape in places:
-                views[block] = theta[..., place].reshape(lead + shape)
+            found[i] = {block: theta[..., place].reshape(lead + shape) for block, place, shape in places}
         return found
 
 
-def _plus(v: Optional[Array], more: Array) -> Array:
-    """v + more, where v None is zero."""
-    return more if v is None else v + more
+def _set_zero(views: Optional[Views]) -> None:
+    for view in (views or {}).values():
+        view[...] = 0
 
 
 def mlp(widths: Sequence[int], activation: Callable[[], Layer], taps: Sequence[str] = ()) -> Network:

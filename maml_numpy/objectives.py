@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Optional, Protocol
 from .backend import Array
 from .batch import Batch, check_batch
 from .losses import Loss
-from .network import Network, Pass
+from .network import Bars, Network, Pass
 from .parameters import Layout
 
 
@@ -16,8 +16,8 @@ class Objective(Protocol):
     """L(theta, psi; batch), one value per task. Most objectives have no psi.
 
     layout: of theta. theta is (P,) or (T, P); a gradient of a shared theta is the sum over tasks. An objective of one
-    `network` that hands its vectors on to it, and does nothing else with them, may say `factored = True`: it is then
-    given a `low_rank.Factored` in the place of a (T, P) array where that is cheaper.
+    `network` that hands its vectors on to it, and does nothing else with them, may say `blockwise = True`: it is then
+    given `low_rank.Blocks` in the place of (T, P) arrays where that is cheaper.
     """
 
     layout: Layout
@@ -40,7 +40,7 @@ class Record(NamedTuple):
     """What one gradient leaves for the way back: the forward pass, the deltas, the loss's cache, and dloss."""
 
     run: Pass
-    deltas: list[Array]
+    deltas: Bars
     loss_cache: Any
     dloss: Array
 
@@ -48,11 +48,10 @@ class Record(NamedTuple):
 class Supervised:
     """The loss, by a criterion such as mean squared error, of a network's predictions on labelled examples.
 
-    `loss`, `gradient` and `second_order` trust their arguments; `check` is the door. A single task is computed without
-    its task axis (note 00).
+    `loss`, `gradient` and `second_order` trust their arguments; `check` looks at them.
     """
 
-    factored = True
+    blockwise = True
 
     def __init__(self, network: Network, criterion: Loss):
         self.network, self.layout, self.criterion = network, network.layout, criterion
@@ -69,14 +68,11 @@ class Supervised:
 
     def gradient(self, theta: Array, batch: Batch, dloss: Array, dtheta: Array) -> tuple[Array, Record]:
         """dloss (T,); writes dtheta, (P,) or (T, P); returns the losses (T,) and the record."""
-        x, target = batch
-        if len(x) == 1:
-            theta, x, target, dloss, dtheta = one_task(theta), x[0], target[0], dloss[0], one_task(dtheta)
-        y, run = self.network.forward(theta, x)
-        losses, cache = self.criterion.forward(y, target)  # (objectives.1)
+        y, run = self.network.forward(theta, batch.x)
+        losses, cache = self.criterion.forward(y, batch.y)  # (objectives.1)
         dy = self.criterion.backward(cache, dloss)
-        _, deltas = self.network.backward(run, dy, dtheta, wanted=False)  # (objectives.2)
-        return losses.reshape(-1), Record(run, deltas, cache, dloss)
+        _, deltas = self.network.backward(run, dy, dtheta)  # (objectives.2)
+        return losses, Record(run, deltas, cache, dloss)
 
     def second_order(self, record: Record, dtheta_bar: Array, theta_bar: Array) -> None:
         """Write theta_bar, the Hessian times dtheta_bar.
@@ -85,13 +81,6 @@ class Supervised:
         then takes the sum over tasks.
         """
         run, deltas, cache, dloss = record
-        if dloss.ndim == 0:
-            dtheta_bar, theta_bar = one_task(dtheta_bar), one_task(theta_bar)
-        dy_bar, _, left = self.network.up(run, deltas, dtheta_bar, theta_bar, wanted=False)  # (objectives.3)
-        y_bar = self.criterion.double_backward(cache, dloss, dy_bar)  # (objectives.4)
-        self.network.down(run, y_bar, left, theta_bar, wanted=False)  # (objectives.5)
-
-
-def one_task(theta: Array) -> Array:
-    """A (1, P) or (P,) array as (P,), a view."""
-    return theta[0] if theta.ndim == 2 else theta
+        bars = self.network.tangent(run, dtheta_bar)  # (objectives.3)
+        y_bar = None if bars[-1] is None else self.criterion.curvature(cache, dloss, bars[-1])  # (objectives.4)
+        self.network.second_order(run, deltas, bars, dtheta_bar, y_bar, theta_bar)  # (objectives.5)

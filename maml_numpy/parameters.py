@@ -5,7 +5,7 @@ the pieces and hands out views that share theta's memory, so a gradient written 
 """
 
 from math import prod
-from typing import Iterable, Mapping
+from typing import Any, Iterable, Mapping, Optional
 
 from .backend import Array, array_module
 
@@ -17,11 +17,13 @@ class Layout:
     """Names, shapes and places of the pieces of one flat vector (derivations/00_notation.md).
 
     shapes: piece name, such as "dense1.W", to its shape; pieces lie in the vector in this order.
+    blocks: name -> slice, in order, of what a rule takes at once, such as "dense1" for its W with its b; each piece is
+    one where nothing else is said.
     places: piece name -> (its slice of the vector, its shape). size: P, the number of entries of the vector.
     Raises ValueError for a size below 1 or for a layout with nothing in it.
     """
 
-    def __init__(self, shapes: Mapping[str, Iterable[int]]):
+    def __init__(self, shapes: Mapping[str, Iterable[int]], blocks: Optional[Mapping[str, slice]] = None):
         self.shapes: dict[str, Shape] = {name: tuple(shape) for name, shape in shapes.items()}
         self.places: dict[str, tuple[slice, Shape]] = {}
         offset = 0
@@ -33,6 +35,7 @@ class Layout:
         if offset == 0:
             raise ValueError("a layout needs at least one parameter, got none")
         self.size = offset
+        self.blocks = dict(blocks or {name: place for name, (place, _) in self.places.items()})
 
     def __repr__(self) -> str:
         return ", ".join(f"{name} {shape}" for name, shape in self.shapes.items())
@@ -70,15 +73,46 @@ def beside(first: Layout, second: Layout, prefix: str) -> Layout:
     return Layout({**first.shapes, **{f"{prefix}.{name}": shape for name, shape in second.shapes.items()}})
 
 
-def per_task(theta: Array, T: int) -> Array:
+class Vector:
+    """A (T, P) vector, or its shared start, that is not held as one array: what the inner loop and a network ask of it.
+
+    layers: its blocks as `Network.by_layer` gives them. ndim, dtype, real, sum: as of an array.
+    """
+
+    layers: list
+
+    def like(self) -> Any:
+        """Room for a cotangent, in the same form; (P,) for a shared start."""
+        raise NotImplementedError
+
+    def gradient_like(self) -> Any:
+        """Room for the gradient of every task, in the same form."""
+        raise NotImplementedError
+
+
+def per_task(theta: Any, T: int) -> Any:
     """View a shared vector as T equal rows without copying it.
 
-    theta: (P,), or (T, P), which comes back as it is.
+    theta: (P,), or (T, P), which comes back as it is, and so does a `Vector`.
     Returns (T, P), with stride 0 along the tasks when theta is shared.
-    Raises ValueError for a (T', P) vector of other than T tasks.
+    Raises ValueError for a (T', P) array of other than T tasks.
     """
+    if isinstance(theta, Vector):
+        return theta
     if theta.ndim == 1:
         return array_module(theta).broadcast_to(theta, (T, theta.shape[0])) if T > 1 else theta[None]
     if theta.shape[0] != T:
         raise ValueError(f"theta holds {theta.shape[0]} tasks, the batch {T}")
     return theta
+
+
+def like(theta: Any) -> Any:
+    """Room for a cotangent of theta, in its form: an array of its shape, or what a `Vector` gives."""
+    return theta.like() if isinstance(theta, Vector) else array_module(theta).empty(theta.shape, theta.dtype)
+
+
+def gradient_like(theta: Any, T: int) -> Any:
+    """Room for the gradient of each of T tasks at theta, in its form: (T, P), or what a `Vector` gives."""
+    if isinstance(theta, Vector):
+        return theta.gradient_like()
+    return array_module(theta).empty((T, theta.shape[-1]), theta.dtype)

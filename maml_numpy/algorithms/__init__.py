@@ -4,8 +4,8 @@ from .algorithm import Algorithm, MetaGradient
 from .daml import DAML
 from .joint import JointTraining
 from .maml import MAML
-from .meta_sgd import MetaSGD
+from .meta_sgd import LSLR, MetaSGD
 from .replayed import Replayed
 from .reptile import Reptile
 
-__all__ = ["Algorithm", "DAML", "JointTraining", "MAML", "MetaGradient", "MetaSGD", "Replayed", "Reptile"]
+__all__ = ["Algorithm", "DAML", "JointTraining", "LSLR", "MAML", "MetaGradient", "MetaSGD", "Replayed", "Reptile"]

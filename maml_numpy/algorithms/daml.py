@@ -7,15 +7,16 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from ..backend import Array, array_module, keep_floats
+from ..backend import Array, array_module
 from ..batch import Batch, Inputs
-from ..inner import adapt, backward
+from ..inner import adapt, check, steps
 from ..learned import LearnedLoss
 from ..losses import Loss
-from ..low_rank import like
+from ..low_rank import start
 from ..network import Network
 from ..objectives import Supervised
-from ..parameters import Layout, beside
+from ..parameters import Layout, beside, like
+from ..rates import fixed, per_step
 from .algorithm import MetaGradient, check_shared, check_tasks
 
 
@@ -25,25 +26,23 @@ class DAML:
     and the loss's psi through the inner steps.
 
     outer: the loss on target examples, of the main network. judge: the loss network, on [y, taps…]. criterion: the
-    distance of what the judge says from zero. alpha: inner learning rate, at least 0. K: inner steps, at least 0; none
+    distance of what the judge says from zero. alpha: inner learning rate, as for MAML. K: inner steps, at least 0; none
     adapts nothing. keep_caches: as for MAML. What is learned is one vector, theta and then psi; see `split`.
     There is no first-order form: its psi_bar is zero, so psi would stay at its random start.
-    Raises ValueError for alpha < 0 or K < 0.
+    Raises ValueError for K < 0 and for what `rates.fixed` refuses.
     """
 
     outer: Supervised
     judge: Network
     criterion: Loss
-    alpha: float
+    alpha: Any
     K: int
     keep_caches: bool = True
 
     def __post_init__(self) -> None:
-        keep_floats(self, "alpha")
-        if not self.alpha >= 0:
-            raise ValueError(f"alpha must be at least 0, got {self.alpha}")
         if self.K < 0:
             raise ValueError(f"K must be at least 0, got {self.K}")
+        object.__setattr__(self, "alpha", fixed(self.alpha, self.outer.layout, self.K))
 
     @cached_property
     def layout(self) -> Layout:
@@ -57,22 +56,13 @@ class DAML:
         P = self.outer.layout.size
         return theta[:P], LearnedLoss(self.outer.network, self.judge, self.criterion, theta[P:])
 
-    def adapt(self, theta: Array, source: Inputs) -> tuple[Array, list]:
-        """theta: (P + P_psi,). source: inputs (T, K, D), one per inner step. Returns theta_K and the K steps.
+    def adapt(self, theta: Array, source: Inputs) -> Array:
+        """theta: (P + P_psi,). source: inputs (T, K, D), one per inner step. Returns theta_K, (T, P).
 
         Raises ValueError for another vector, labelled examples, or another number of inputs than K.
         """
-        return self._adapt(theta, source, factored=False)
-
-    def _adapt(self, theta: Array, source: Inputs, factored: bool) -> tuple[Any, list]:
-        start, inner = self.split(theta)
-        if not isinstance(source, Inputs):
-            raise ValueError(f"source must be Inputs, x without labels, got {type(source).__name__}")
-        if source.x.ndim != 3 or source.x.shape[1] != self.K:
-            raise ValueError(f"source x must be (T, K, D) with an input for each of K = {self.K} inner steps, got "
-                             f"{source.x.shape}")
-        inputs = [Inputs(source.x[:, k:k + 1]) for k in range(self.K)]
-        return adapt(inner, start, inputs, self.alpha, self.keep_caches, factored=factored)
+        theta_0, inner = self.split(theta)
+        return adapt(inner, theta_0, self._inputs(source), self.alpha)
 
     def meta_gradient(self, theta: Array, support: Inputs, query: Batch) -> MetaGradient:
         """theta: (P + P_psi,). support: source inputs (T, K, D). query: labelled target examples of the same tasks.
@@ -80,12 +70,23 @@ class DAML:
         Returns the target losses after adaptation, (T,), and the gradient of their mean J by both parts. Raises
         ValueError for a vector of another layout, labelled or ill-shaped source inputs, a query that does not fit.
         """
-        theta_K, steps = self._adapt(theta, support, factored=True)
-        xp, (start, inner) = array_module(theta), self.split(theta)
-        self.outer.check(start, query, "query")
-        T = check_tasks(support, query)
+        theta_0, inner = self.split(theta)
+        inputs, rates = self._inputs(support), per_step(self.alpha, inner.layout, self.K)
+        check(inner, theta_0, inputs, rates)
+        self.outer.check(theta_0, query, "query")
+        xp, T = array_module(theta), check_tasks(support, query)
+        theta_K, pullback = steps(inner, start(inner, theta_0, inputs, rates), inputs, rates, keep=self.keep_caches)
         theta_bar = like(theta_K)
         losses, _ = self.outer.gradient(theta_K, query, xp.full(T, 1.0 / T, theta.real.dtype), theta_bar)
-        bars = backward(inner, steps, theta_bar, self.alpha)
+        bars = pullback(theta_bar)
         psi_bar = xp.zeros_like(inner.psi) if bars.psi is None else bars.psi
         return MetaGradient(losses, xp.concatenate([bars.theta, psi_bar]))  # (learned.10)
+
+    def _inputs(self, source: Inputs) -> list[Inputs]:
+        """The source inputs of each step."""
+        if not isinstance(source, Inputs):
+            raise ValueError(f"source must be Inputs, x without labels, got {type(source).__name__}")
+        if source.x.ndim != 3 or source.x.shape[1] != self.K:
+            raise ValueError(f"source x must be (T, K, D) with an input for each of K = {self.K} inner steps, got "
+                             f"{source.x.shape}")
+        return [Inputs(source.x[:, k:k + 1]) for k in range(self.K)]

@@ -3,11 +3,13 @@
 from dataclasses import dataclass
 from typing import Any
 
-from ..backend import Array, array_module, keep_floats
-from ..inner import adapt, backward, restore
-from ..low_rank import Factored, like
+from ..backend import Array, array_module
+from ..inner import check, steps
+from ..layers import plus
+from ..low_rank import start
 from ..objectives import Objective
-from ..parameters import Layout
+from ..parameters import Layout, like
+from ..rates import fixed, per_step
 from .algorithm import MetaGradient, check_shared, check_tasks
 
 
@@ -15,28 +17,27 @@ from .algorithm import MetaGradient, check_shared, check_tasks
 class MAML:
     """Adapt to each task's support set in K inner steps, then differentiate the query loss back to theta_0.
 
-    objective: inner and outer loss. alpha: inner learning rate, at least 0. K: inner steps, at least 1.
+    objective: inner and outer loss. alpha: inner learning rate, at least 0: a number, a mapping such as
+    {"dense3": 0.1} from blocks to numbers, with 0 for the rest (so a rate for the head alone is ANIL), an array (P,),
+    or a list of K of these, one per step. K: inner steps, at least 1.
     second_order: False is FO-MAML, which takes the gradient at theta_K for that at theta_0.
-    keep_caches: True keeps every step's caches (fast), False recomputes them on the way back (small); FO-MAML with
-    the last loss alone needs none.
+    keep_caches: True keeps every step's caches (fast), False recomputes them on the way back (small).
     every_step: True measures the query loss after every inner step, and J is their mean (the multi-step loss of
     Antoniou et al. 2019, arXiv:1810.09502, with equal weights); False after the last one alone.
-    Raises ValueError for alpha < 0 or K < 1.
+    Raises ValueError for K < 1 and for what `rates.fixed` refuses.
     """
 
     objective: Objective
-    alpha: float
+    alpha: Any
     K: int = 1
     second_order: bool = True
     keep_caches: bool = True
     every_step: bool = False
 
     def __post_init__(self) -> None:
-        keep_floats(self, "alpha")
-        if not self.alpha >= 0:
-            raise ValueError(f"alpha must be at least 0, got {self.alpha}")
         if self.K < 1:
             raise ValueError(f"K must be at least 1, got {self.K}")
+        object.__setattr__(self, "alpha", fixed(self.alpha, self.objective.layout, self.K))
 
     @property
     def layout(self) -> Layout:
@@ -50,25 +51,21 @@ class MAML:
         support or query do not fit the objective or differ in their tasks.
         """
         check_shared(theta)
-        keep_caches = self.keep_caches and (self.second_order or self.every_step)
-        theta_K, steps = adapt(self.objective, theta, [support] * self.K, self.alpha, keep_caches,
-                               factored=True)
+        rates, T = per_step(self.alpha, self.layout, self.K), check_tasks(support, query)
+        check(self.objective, theta, [support], rates)
         self.objective.check(theta, query, "query")
-        T = check_tasks(support, query)
-        measured = self.K if self.every_step else 1
-        dloss = array_module(theta).full(T, 1.0 / (measured * T), theta.real.dtype)  # (maml.1)
-        losses, theta_bar = self._outer(theta_K, query, dloss)
-        while self.every_step and len(steps) > 1:
-            restore(self.objective, steps, self.alpha, isinstance(theta_K, Factored))
-            step = steps.pop()
-            losses_k, own = self._outer(step.theta, query, dloss)
-            carried = backward(self.objective, [step], theta_bar, self.alpha, self.second_order).theta
-            losses, theta_bar = losses + losses_k, own + carried  # (maml.4)
-            del step, own, carried  # or they would live on through what is taken again for the next
-        theta_bar = backward(self.objective, steps, theta_bar, self.alpha, self.second_order).theta
-        return MetaGradient(losses / measured, theta_bar)
-
-    def _outer(self, theta_k: Array, query: Any, dloss: Array) -> tuple[Array, Array]:
-        """The query losses at theta_k (T, P), (T,), and their weighted gradients, (T, P)."""
-        dquery = like(theta_k)
-        return self.objective.gradient(theta_k, query, dloss, dquery)[0], dquery  # (maml.2)
+        measured = [[rate] for rate in rates] if self.every_step else [rates]  # the steps before each query loss
+        dloss = array_module(theta).full(T, 1.0 / (len(measured) * T), theta.real.dtype)  # (maml.1)
+        theta_k, passed = start(self.objective, theta, [support] * self.K, rates), []
+        for some in measured:
+            theta_k, pullback = steps(self.objective, theta_k, [support] * len(some), some, self.second_order,
+                                      self.keep_caches)
+            passed.append((theta_k, pullback))
+        losses: Any = None
+        theta_bar: Any = None
+        while passed:
+            theta_k, pullback = passed.pop()
+            dquery = like(theta_k)
+            loss, _ = self.objective.gradient(theta_k, query, dloss, dquery)  # (maml.2)
+            losses, theta_bar = plus(losses, loss), pullback(plus(dquery, theta_bar)).theta  # (maml.4)
+        return MetaGradient(losses / len(measured), theta_bar)

@@ -1,25 +1,28 @@
-"""Meta-SGD (Li et al. 2017, arXiv:1707.09835): MAML whose inner rates are learned, one per parameter.
+"""MAML whose inner rates are learned: one per parameter (Meta-SGD, Li et al. 2017, arXiv:1707.09835), or one per block
+and step (LSLR of MAML++, Antoniou et al. 2019, arXiv:1810.09502).
 
-Derived in derivations/14_meta_sgd.md.
+Derived in derivations/14_rates.md.
 """
 
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
+from functools import cached_property, reduce
+from operator import add
+from typing import Any, Sequence
 
 from ..backend import Array, array_module
-from ..inner import adapt, backward
+from ..inner import check, steps
+from ..low_rank import start
 from ..objectives import Objective
-from ..parameters import Layout, beside
-from .algorithm import MetaGradient, check_shared
+from ..parameters import Layout, beside, like
+from ..rates import Rate, per_step
+from .algorithm import MetaGradient, check_shared, check_tasks
 
 
 @dataclass(frozen=True)
-class MetaSGD:
-    """Adapt with a rate per parameter, and learn the rates with theta.
+class _LearnedRates:
+    """Adapt with rates that are learned with theta, as one vector: theta and then the rates; see `split`.
 
-    objective: inner and outer loss. K: inner steps, at least 1. keep_caches: as for MAML. What it learns is one vector,
-    theta and then the rates alpha, 2P numbers; see `split`. Raises ValueError for K < 1.
+    objective: inner and outer loss. K: inner steps, at least 1. keep_caches: as for MAML. Raises ValueError for K < 1.
     """
 
     objective: Objective
@@ -30,29 +33,75 @@ class MetaSGD:
         if self.K < 1:
             raise ValueError(f"K must be at least 1, got {self.K}")
 
+    @property
+    def rate_layout(self) -> Layout:
+        """The layout of the rates."""
+        raise NotImplementedError
+
     @cached_property
     def layout(self) -> Layout:
-        """The layout of theta, and of the rates under the same names with "rate." before them."""
-        return beside(self.objective.layout, self.objective.layout, "rate")
+        """The layout of theta, and of the rates with "rate." before their names."""
+        return beside(self.objective.layout, self.rate_layout, "rate")
 
-    def split(self, theta: Array) -> tuple[Array, Array]:
-        """Both halves of the learned vector, views of it: theta (P,) and alpha (P,)."""
+    def split(self, theta: Array) -> tuple[Array, Any]:
+        """The learned vector's parts, views of it: theta (P,), and alpha as `rates.per_step` takes it."""
         self.layout.check(theta)
         check_shared(theta)
         P = self.objective.layout.size
-        return theta[:P], theta[P:]
+        return theta[:P], self._rates(theta[P:])
+
+    def _rates(self, learned: Array) -> Any:
+        raise NotImplementedError
+
+    def _gathered(self, alphas: Sequence[Any]) -> list[Array]:
+        """alpha_bar of every step as pieces of one vector."""
+        raise NotImplementedError
 
     def meta_gradient(self, theta: Array, support: Any, query: Any) -> MetaGradient:
-        """theta: (2P,), both halves. Returns the query losses after adaptation, (T,), and the gradient of their mean J.
+        """theta: the learned vector. Returns the query losses after adaptation, (T,), and the gradient of their mean J.
 
         Raises ValueError for another vector and when support or query do not fit the objective or differ in their
         tasks.
         """
-        start, alpha = self.split(theta)
-        theta_K, steps = adapt(self.objective, start, [support] * self.K, alpha, self.keep_caches, keep_gradients=True)
-        self.objective.check(theta_K, query, "query")
-        xp, T = array_module(theta), theta_K.shape[0]
-        theta_bar = xp.empty_like(theta_K)
+        theta_0, alpha = self.split(theta)
+        rates: list[Rate] = per_step(alpha, self.objective.layout, self.K)
+        check(self.objective, theta_0, [support], rates)
+        self.objective.check(theta_0, query, "query")
+        xp, T, batches = array_module(theta), check_tasks(support, query), [support] * self.K
+        theta_K, pullback = steps(self.objective, start(self.objective, theta_0, batches, rates), batches, rates,
+                                  keep=self.keep_caches)
+        theta_bar = like(theta_K)
         losses, _ = self.objective.gradient(theta_K, query, xp.full(T, 1.0 / T, theta.real.dtype), theta_bar)
-        bars = backward(self.objective, steps, theta_bar, alpha)
-        return MetaGradient(losses, xp.concatenate([bars.theta, bars.alpha]))  # (meta_sgd.1)
+        bars = pullback(theta_bar)
+        return MetaGradient(losses, xp.concatenate([bars.theta, *self._gathered(bars.alphas)]))  # (rates.5)
+
+
+class MetaSGD(_LearnedRates):
+    """Meta-SGD: a rate per parameter, the same for all steps. The learned vector has 2P numbers."""
+
+    @property
+    def rate_layout(self) -> Layout:
+        """That of theta."""
+        return self.objective.layout
+
+    def _rates(self, learned: Array) -> Array:
+        return learned
+
+    def _gathered(self, alphas: Sequence[Array]) -> list[Array]:
+        return [reduce(add, reversed(alphas))]  # (rates.4)
+
+
+class LSLR(_LearnedRates):
+    """A rate per block and step: K times as many rates as blocks, the first step's first."""
+
+    @property
+    def rate_layout(self) -> Layout:
+        """Named "0.dense1" and so on, by step and block."""
+        return Layout({f"{k}.{name}": (1,) for k in range(self.K) for name in self.objective.layout.blocks})
+
+    def _rates(self, learned: Array) -> list[dict[str, Array]]:
+        views = self.rate_layout.views(learned)
+        return [{name: views[f"{k}.{name}"] for name in self.objective.layout.blocks} for k in range(self.K)]
+
+    def _gathered(self, alphas: Sequence[dict[str, Array]]) -> list[Array]:
+        return [bar for alpha_bar in alphas for bar in alpha_bar.values()]

@@ -5,11 +5,15 @@ Derived in derivations/15_reptile.md.
 
 from dataclasses import dataclass
 
-from ..backend import Array, keep_floats
+from typing import Any
+
+from ..backend import Array
 from ..batch import Batch
-from ..inner import adapt
+from ..inner import check, steps
+from ..low_rank import start
 from ..objectives import Supervised
 from ..parameters import Layout
+from ..rates import fixed, per_step
 from .algorithm import MetaGradient, check_shared, check_tasks
 
 
@@ -17,24 +21,22 @@ from .algorithm import MetaGradient, check_shared, check_tasks
 class Reptile:
     """Take K inner steps on minibatches of each task's support set; the way to where they lead stands for the gradient.
 
-    objective: of the inner steps. alpha: inner learning rate, at least 0. K: inner steps, at least 1. minibatch:
+    objective: of the inner steps. alpha: inner learning rate, as for MAML. K: inner steps, at least 1. minibatch:
     examples of each step, the next ones in the support set's order, from its beginning again when it ends. Updated by
     SGD with an outer rate beta in (0, 1], theta moves that share of the way to the mean of the adapted parameters.
-    Raises ValueError for alpha < 0, K < 1 or minibatch < 1.
+    Raises ValueError for K < 1, minibatch < 1, and for what `rates.fixed` refuses.
     """
 
     objective: Supervised
-    alpha: float
+    alpha: Any
     K: int
     minibatch: int
 
     def __post_init__(self) -> None:
-        keep_floats(self, "alpha")
-        if not self.alpha >= 0:
-            raise ValueError(f"alpha must be at least 0, got {self.alpha}")
         for name in ("K", "minibatch"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        object.__setattr__(self, "alpha", fixed(self.alpha, self.objective.layout, self.K))
 
     @property
     def layout(self) -> Layout:
@@ -49,11 +51,12 @@ class Reptile:
         tasks.
         """
         check_shared(theta)
-        self.objective.check(theta, support, "support")
-        self.objective.check(theta, query, "query")
         check_tasks(support, query)
+        rates = per_step(self.alpha, self.layout, self.K)
+        check(self.objective, theta, [support], rates)
+        self.objective.check(theta, query, "query")
         N = support.x.shape[1]
         places = [[(k * self.minibatch + i) % N for i in range(self.minibatch)] for k in range(self.K)]
-        theta_K, _ = adapt(self.objective, theta, [Batch(support.x[:, at], support.y[:, at]) for at in places],
-                           self.alpha, factored=True)
+        batches = [Batch(support.x[:, at], support.y[:, at]) for at in places]
+        theta_K, _ = steps(self.objective, start(self.objective, theta, batches, rates), batches, rates, False)
         return MetaGradient(self.objective.loss(theta_K, query), theta - theta_K.mean(axis=0))  # (reptile.1)

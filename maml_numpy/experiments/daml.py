@@ -1,7 +1,7 @@
 """DAML: which of two sine waves to draw, from one unlabelled input at a time, by a loss that is learned; the toy of the
 PyTorch post on DAML."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import pi
 from typing import TYPE_CHECKING, Any, Mapping
 
@@ -103,15 +103,10 @@ def adapted_losses(config: Config, method: str, learned: Array, source: Inputs, 
     other = Batch(grid.x, -grid.y)
     with np.errstate(over="ignore", invalid="ignore"):
         for k in counts:
-            theta, _ = replace_K(daml, k).adapt(learned, Inputs(source.x[:, :k]))
+            theta = replace(daml, K=k).adapt(learned, Inputs(source.x[:, :k]))
             right.append(daml.outer.loss(theta, grid))
             wrong.append(daml.outer.loss(theta, other))
     return np.stack(right), np.stack(wrong)
-
-
-def replace_K(daml: DAML, K: int) -> DAML:
-    """The same with another number of inner steps, and nothing kept for a way back."""
-    return DAML(daml.outer, daml.judge, daml.criterion, daml.alpha, K, keep_caches=False)
 
 
 def live_units(config: Config, method: str, learned: Array, source: Inputs, grid: Batch) -> list[Array]:
@@ -120,7 +115,7 @@ def live_units(config: Config, method: str, learned: Array, source: Inputs, grid
     daml, found = algorithm(config, method), []
     with np.errstate(over="ignore", invalid="ignore"):
         for k in steps(config):
-            theta, _ = replace_K(daml, k).adapt(learned, Inputs(source.x[:, :k]))
+            theta = replace(daml, K=k).adapt(learned, Inputs(source.x[:, :k]))
             _, run = daml.outer.network.forward(theta, grid.x)
             found.append(np.broadcast_to((run.taps["relu2"] > 0).any(axis=1).sum(axis=1), len(grid.x)))
     return found
@@ -164,7 +159,7 @@ def figures(config: Config, learned: Mapping[str, Array]) -> dict[str, "Figure"]
         source, grid = family.sources(rng, tasks, config.K), family.grid(tasks, 201)
         predictions = {}
         for k in sorted({0, min(1, config.K), config.K}):
-            adapted, _ = replace_K(daml, k).adapt(learned[method], Inputs(source.x[:, :k]))
+            adapted = replace(daml, K=k).adapt(learned[method], Inputs(source.x[:, :k]))
             predictions[steps_label(k)] = daml.outer.network.forward(adapted, grid.x)[0].ravel()
         panels.append(Panel(f"source inputs in [{side[0] / pi:.2g}π, {side[1] / pi:.2g}π]", source.x.ravel(),
                             np.zeros(config.K), grid.x.ravel(), predictions, grid.y.ravel()))

@@ -87,7 +87,7 @@ class UnseenTasks:
         predictions = {}
         for k in steps:
             with np.errstate(over="ignore", invalid="ignore"):
-                adapted, _ = adapt(objective, theta, [support] * k, alpha)
+                adapted = adapt(objective, theta, [support] * k, alpha)
                 predictions[steps_label(k)] = objective.network.forward(adapted, grid.x)[0].ravel()
         return Panel(title, support.x.ravel(), support.y.ravel(), grid.x.ravel(), predictions, grid.y.ravel())
 

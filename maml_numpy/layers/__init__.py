@@ -1,11 +1,12 @@
-"""The hand-derived rules, one room per rule: forward, backward, double_backward."""
+"""The hand-derived rules, one room per rule, in the six maps of `Layer`."""
 
 from .activations import ReLU, Tanh
 from .convolution import Convolution
 from .dense import Dense
-from .layer import Layer
+from .layer import Layer, plus, write
 from .pooling import MaxPool
 from .softmax import Softmax
 from .sparse import SparseDense, SparseRows, joined
 
-__all__ = ["Convolution", "Dense", "Layer", "MaxPool", "ReLU", "Softmax", "SparseDense", "SparseRows", "Tanh", "joined"]
+__all__ = ["Convolution", "Dense", "Layer", "MaxPool", "ReLU", "Softmax", "SparseDense", "SparseRows", "Tanh", "joined",
+           "plus", "write"]

@@ -1,10 +1,10 @@
 """ReLU and tanh, entry by entry. Derived in derivations/03_activations.md."""
 
-from typing import Any, Mapping, NamedTuple, Optional
+from typing import NamedTuple, Optional
 
 from ..backend import Array, array_module
-from ..initialisers import Initialiser
-from ..parameters import Shape, Views
+from ..parameters import Views
+from .layer import Layer
 
 
 class ReLUCache(NamedTuple):
@@ -20,62 +20,45 @@ class TanhCache(NamedTuple):
     slope: Array
 
 
-class _Activation:
-    """What both have in common: no parameters, any width."""
-
-    shapes: Mapping[str, Shape] = {}
-    blocks: Mapping[str, Shape] = {}
-    low_rank = True
-
-    def initialise(self, rng: Any, initialiser: Initialiser, params: Views) -> None:
-        """Nothing to start."""
-
-
-class ReLU(_Activation):
+class ReLU(Layer):
     """y = max(x, 0), decided on the real part so that complex inputs pass; the slope at 0 is 0.
 
-    Computed as a product with a mask, so NaN stays NaN, and -inf becomes it.
+    Computed as a product with a mask, so NaN stays NaN, and -inf becomes it. The slope is constant between kinks.
     """
 
-    zeros = frozenset({"x_bar"})
+    zeros = frozenset({"x_bar"})  # (activations.4)
 
     def forward(self, params: Views, x: Array) -> tuple[Array, ReLUCache]:
         """x (T, N, H) -> y (T, N, H)."""
         mask = (x.real > 0).astype(x.real.dtype)
         return mask * x, ReLUCache(mask)  # (activations.1)
 
-    def backward(self, params: Views, cache: ReLUCache, dy: Array, dparams: Views, wanted: bool = True) -> Array:
+    def backward(self, params: Views, cache: ReLUCache, dy: Array) -> Array:
         """dy (T, N, H) -> dx (T, N, H)."""
         return cache.mask * dy  # (activations.2)
 
-    def double_backward(self, params: Views, cache: ReLUCache, dy: Array, dx_bar: Optional[Array], dparams_bar: Views,
-                        params_bar: Views, wanted: bool = True) -> tuple[Array, None]:
-        """dx_bar (T, N, H) -> dy_bar (T, N, H); x_bar is zero by structure: the slope is constant between kinks."""
-        if dx_bar is None:
-            return array_module(dy).zeros_like(dy), None
-        return cache.mask * dx_bar, None  # (activations.3) (activations.4)
+    def tangent(self, params: Views, cache: ReLUCache, dx_bar: Optional[Array], dparams_bar: Optional[Views]) -> Array:
+        """dx_bar (T, N, H) -> dy_bar (T, N, H)."""
+        return cache.mask * dx_bar  # (activations.3)
 
 
-class Tanh(_Activation):
+class Tanh(Layer):
     """y = tanh(x)."""
-
-    zeros: frozenset[str] = frozenset()
 
     def forward(self, params: Views, x: Array) -> tuple[Array, TanhCache]:
         """x (T, N, H) -> y (T, N, H)."""
         y = array_module(x).tanh(x)  # (activations.5)
         return y, TanhCache(y, 1 - y * y)  # (activations.6)
 
-    def backward(self, params: Views, cache: TanhCache, dy: Array, dparams: Views, wanted: bool = True) -> Array:
+    def backward(self, params: Views, cache: TanhCache, dy: Array) -> Array:
         """dy (T, N, H) -> dx (T, N, H)."""
         return cache.slope * dy  # (activations.7)
 
-    def double_backward(self, params: Views, cache: TanhCache, dy: Array, dx_bar: Optional[Array], dparams_bar: Views,
-                        params_bar: Views, wanted: bool = True) -> tuple[Array, Array]:
-        """dx_bar (T, N, H) -> dy_bar, x_bar (T, N, H)."""
-        if dx_bar is None:
-            zero = array_module(dy).zeros_like(dy)
-            return zero, zero
-        dy_bar = cache.slope * dx_bar  # (activations.8)
-        x_bar = -2 * cache.y * dy * dy_bar  # (activations.9)
-        return dy_bar, x_bar
+    def tangent(self, params: Views, cache: TanhCache, dx_bar: Optional[Array], dparams_bar: Optional[Views]) -> Array:
+        """dx_bar (T, N, H) -> dy_bar (T, N, H)."""
+        return cache.slope * dx_bar  # (activations.8)
+
+    def curvature(self, params: Views, cache: TanhCache, dy: Array, dx_bar: Optional[Array],
+                  dparams_bar: Optional[Views]) -> Array:
+        """dy, dx_bar (T, N, H) -> x_bar (T, N, H)."""
+        return -2 * cache.y * dy * (cache.slope * dx_bar)  # (activations.9)

@@ -5,6 +5,7 @@ from typing import Any, Iterator, Mapping, NamedTuple, Optional
 from ..backend import Array, array_module
 from ..initialisers import Initialiser
 from ..parameters import Shape, Views
+from .layer import Layer, plus
 from .products import outer, times, times_transposed
 
 ROWS = 192  # of a matrix product, about: fewer mean more calls, more leave the cache
@@ -12,14 +13,14 @@ FEW = 8  # channels in, below which entries are taken together
 
 
 class ConvolutionCache(NamedTuple):
-    """What backward needs of forward: image, the padded input with pixels before examples,
+    """What the other maps need of forward: image, the padded input with pixels before examples,
     (T, height + 2 padding, width + 2 padding, N, C_in).
     """
 
     image: Array
 
 
-class Convolution:
+class Convolution(Layer):
     """A convolution from C_in channels to C_out, with W (kernel * kernel * C_in, C_out) and b (1, C_out).
 
     An image of height by width pixels is D = height * width * C_in features, in the order row, column, channel; in the
@@ -30,7 +31,6 @@ class Convolution:
     """
 
     zeros = frozenset({"b_bar"})
-    low_rank = False
 
     def __init__(self, height: int, width: int, C_in: int, C_out: int, kernel: int = 3, stride: int = 1,
                  padding: int = 0):
@@ -45,13 +45,16 @@ class Convolution:
         self.kernel, self.stride, self.padding = kernel, stride, padding
         self.height_out, self.width_out = ((size + 2 * padding - kernel) // stride + 1 for size in (height, width))
         self.D, self.M = height * width * C_in, self.height_out * self.width_out * C_out
-        rows = kernel * kernel * C_in
-        self.shapes: Mapping[str, Shape] = {"W": (rows, C_out), "b": (1, C_out)}
-        self.blocks: Mapping[str, Shape] = {"Wb": (rows + 1, C_out)}
+        self.shapes: Mapping[str, Shape] = {"W": (kernel * kernel * C_in, C_out), "b": (1, C_out)}
         entries = [(i, j) for i in range(kernel) for j in range(kernel)]
         # One by one they read and write the output once each; together they copy the input once each.
         self._together = kernel > 1 and C_in < FEW
         self._groups = [entries] if self._together else [[entry] for entry in entries]
+
+    @property
+    def blocks(self) -> Mapping[str, Shape]:
+        """Wb, which is W with b below it."""
+        return {"Wb": (self.kernel * self.kernel * self.C_in + 1, self.C_out)}
 
     def initialise(self, rng: Any, initialiser: Initialiser, params: Views) -> None:
         """W from `initialiser`, b zero."""
@@ -64,34 +67,43 @@ class Convolution:
         y = self._times(image, Wb) + Wb[..., -1:, :]  # (convolution.1)
         return self._features(y), ConvolutionCache(image)
 
-    def backward(self, params: Views, cache: ConvolutionCache, dy: Array, dparams: Views, wanted: bool = True
-                 ) -> Optional[Array]:
-        """dy (T, N, M) -> dx (T, N, D); writes dW and db where dparams has a place for them."""
-        dy = self._pixels(dy)
-        if dparams:
-            dWb, ones = dparams["Wb"], array_module(dy).ones(dy.shape[:-1] + (1,), dy.dtype)
-            self._outer(cache.image, dy, out=dWb[..., :-1, :])  # (convolution.3)
-            outer(ones, dy, out=dWb[..., -1:, :])  # (convolution.4)
-        return self._times_transposed(dy, params["Wb"]) if wanted else None  # (convolution.2)
+    def backward(self, params: Views, cache: ConvolutionCache, dy: Array) -> Array:
+        """dy (T, N, M) -> dx (T, N, D)."""
+        return self._times_transposed(self._pixels(dy), params["Wb"])  # (convolution.2)
 
-    def double_backward(self, params: Views, cache: ConvolutionCache, dy: Array, dx_bar: Optional[Array],
-                        dparams_bar: Views, params_bar: Views, wanted: bool = True) -> tuple[Array, Optional[Array]]:
-        """dx_bar (T, N, D) -> dy_bar (T, N, M), x_bar (T, N, D); writes W_bar and b_bar, the latter zero."""
-        Wb_bar, dy, dy_bar, x_bar = params_bar["Wb"], self._pixels(dy), None, None
-        if dparams_bar:
-            dWb_bar = dparams_bar["Wb"]
-            dy_bar = self._times(cache.image, dWb_bar) + dWb_bar[..., -1:, :]
-            if wanted:
-                x_bar = self._times_transposed(dy, dWb_bar)  # (convolution.6)
+    def gradient(self, params: Views, cache: ConvolutionCache, dy: Array, dparams: Views) -> None:
+        """Write dW and db."""
+        dWb, dy = dparams["Wb"], self._pixels(dy)
+        ones = array_module(dy).ones(dy.shape[:-1] + (1,), dy.dtype)
+        self._outer(cache.image, dy, out=dWb[..., :-1, :])  # (convolution.3)
+        outer(ones, dy, out=dWb[..., -1:, :])  # (convolution.4)
+
+    def tangent(self, params: Views, cache: ConvolutionCache, dx_bar: Optional[Array], dparams_bar: Optional[Views]
+                ) -> Array:
+        """dx_bar (T, N, D), dWb_bar -> dy_bar (T, N, M)."""
+        of_params = of_x = None
+        if dparams_bar is not None:
+            of_params = self._times(cache.image, dparams_bar["Wb"]) + dparams_bar["Wb"][..., -1:, :]
+        if dx_bar is not None:
+            of_x = self._times(self._image(dx_bar), params["Wb"])
+        return self._features(plus(of_params, of_x))  # (convolution.5)
+
+    def curvature(self, params: Views, cache: ConvolutionCache, dy: Array, dx_bar: Optional[Array],
+                  dparams_bar: Optional[Views]) -> Optional[Array]:
+        """dy (T, N, M), dWb_bar -> x_bar (T, N, D)."""
+        if dparams_bar is None:
+            return None
+        return self._times_transposed(self._pixels(dy), dparams_bar["Wb"])  # (convolution.6)
+
+    def gradient_curvature(self, params: Views, cache: ConvolutionCache, dy: Array, dx_bar: Optional[Array],
+                           dparams_bar: Optional[Views], params_bar: Views) -> None:
+        """dy (T, N, M), dx_bar (T, N, D): write W_bar, and b_bar, which is zero."""
+        Wb_bar = params_bar["Wb"]
         if dx_bar is None:
             Wb_bar[...] = 0
         else:
-            image = self._image(dx_bar)
-            share = self._times(image, params["Wb"])
-            dy_bar = share if dy_bar is None else dy_bar + share  # (convolution.5)
-            self._outer(image, dy, out=Wb_bar[..., :-1, :])  # (convolution.7)
+            self._outer(self._image(dx_bar), self._pixels(dy), out=Wb_bar[..., :-1, :])  # (convolution.7)
             Wb_bar[..., -1, :] = 0  # (convolution.8)
-        return self._features(dy_bar), x_bar
 
     # The three operations of `products`, for all that meets; y and dy are (T, pixels * N, C_out) from here on
 

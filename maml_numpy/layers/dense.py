@@ -5,31 +5,36 @@ from typing import Any, Mapping, NamedTuple, Optional
 from ..backend import Array, array_module
 from ..initialisers import Initialiser
 from ..parameters import Shape, Views
+from .layer import Layer, plus
 from .products import outer, times, times_transposed
 
 
 class DenseCache(NamedTuple):
-    """What backward needs of forward: x1, the input with a column of ones, [x 1], (T, N, D + 1)."""
+    """What the other maps need of forward: x1, the input with a column of ones, [x 1], (T, N, D + 1)."""
 
     x1: Array
 
 
-class Dense:
+class Dense(Layer):
     """A dense layer of D features in and M out, with W (D, M) and b (1, M).
 
     b lies right after W, so [W; b] is one block Wb, (D + 1, M) or (T, D + 1, M), and the bias is one more row of the
     matrix that meets a one in every example: y = [x 1] [W; b]. Raises ValueError for a size below 1.
     """
 
+    low_rank = frozenset({"Wb"})
     zeros = frozenset({"b_bar"})
-    low_rank = True
 
     def __init__(self, D: int, M: int):
         if min(D, M) < 1:
             raise ValueError(f"Dense needs D >= 1 and M >= 1, got D = {D}, M = {M}")
         self.D, self.M = D, M
         self.shapes: Mapping[str, Shape] = {"W": (D, M), "b": (1, M)}
-        self.blocks: Mapping[str, Shape] = {"Wb": (D + 1, M)}
+
+    @property
+    def blocks(self) -> Mapping[str, Shape]:
+        """Wb, which is W with b below it."""
+        return {"Wb": (self.D + 1, self.M)}
 
     def initialise(self, rng: Any, initialiser: Initialiser, params: Views) -> None:
         """W from `initialiser`, b zero."""
@@ -43,26 +48,32 @@ class Dense:
         x1[..., -1] = 1
         return times(x1, params["Wb"]), DenseCache(x1)  # (dense.1)
 
-    def backward(self, params: Views, cache: DenseCache, dy: Array, dparams: Views, wanted: bool = True
-                 ) -> Optional[Array]:
-        """dy (T, N, M) -> dx (T, N, D); writes dW and db where dparams has a place for them."""
-        if dparams:
-            outer(cache.x1, dy, out=dparams["Wb"])  # (dense.3) (dense.4)
-        return times_transposed(dy, params["Wb"][..., :-1, :]) if wanted else None  # (dense.2)
+    def backward(self, params: Views, cache: DenseCache, dy: Array) -> Array:
+        """dy (T, N, M) -> dx (T, N, D)."""
+        return times_transposed(dy, params["Wb"][..., :-1, :])  # (dense.2)
 
-    def double_backward(self, params: Views, cache: DenseCache, dy: Array, dx_bar: Optional[Array], dparams_bar: Views,
-                        params_bar: Views, wanted: bool = True) -> tuple[Array, Optional[Array]]:
-        """dx_bar (T, N, D) -> dy_bar (T, N, M), x_bar (T, N, D); writes W_bar and b_bar, the latter zero."""
-        Wb_bar, dy_bar, x_bar = params_bar["Wb"], None, None
-        if dparams_bar:
-            dy_bar = times(cache.x1, dparams_bar["Wb"])
-            if wanted:
-                x_bar = times_transposed(dy, dparams_bar["Wb"][..., :-1, :])  # (dense.6)
+    def gradient(self, params: Views, cache: DenseCache, dy: Array, dparams: Views) -> None:
+        """Write dW and db."""
+        outer(cache.x1, dy, out=dparams["Wb"])  # (dense.3) (dense.4)
+
+    def tangent(self, params: Views, cache: DenseCache, dx_bar: Optional[Array], dparams_bar: Optional[Views]
+                ) -> Optional[Array]:
+        """dx_bar (T, N, D), dWb_bar -> dy_bar (T, N, M)."""
+        of_params = None if dparams_bar is None else times(cache.x1, dparams_bar["Wb"])
+        of_x = None if dx_bar is None else times(dx_bar, params["Wb"][..., :-1, :])
+        return plus(of_params, of_x)  # (dense.5)
+
+    def curvature(self, params: Views, cache: DenseCache, dy: Array, dx_bar: Optional[Array],
+                  dparams_bar: Optional[Views]) -> Optional[Array]:
+        """dy (T, N, M), dWb_bar -> x_bar (T, N, D)."""
+        return None if dparams_bar is None else times_transposed(dy, dparams_bar["Wb"][..., :-1, :])  # (dense.6)
+
+    def gradient_curvature(self, params: Views, cache: DenseCache, dy: Array, dx_bar: Optional[Array],
+                           dparams_bar: Optional[Views], params_bar: Views) -> None:
+        """dy (T, N, M), dx_bar (T, N, D): write W_bar, and b_bar, which is zero."""
+        Wb_bar = params_bar["Wb"]
         if dx_bar is None:
             Wb_bar[...] = 0
         else:
-            share = times(dx_bar, params["Wb"][..., :-1, :])
-            dy_bar = share if dy_bar is None else dy_bar + share  # (dense.5)
             outer(dx_bar, dy, out=Wb_bar[..., :-1, :])  # (dense.7)
             Wb_bar[..., -1, :] = 0  # (dense.8)
-        return dy_bar, x_bar

@@ -1,52 +1,79 @@
-"""The contract every layer keeps (derivations/01_chain_rule.md)."""
+"""The contract every layer keeps: six maps. Derived in derivations/01_chain_rule.md."""
 
-from typing import Any, Mapping, Optional, Protocol
+from typing import Any, Mapping, Optional
 
 from ..backend import Array
 from ..initialisers import Initialiser
 from ..parameters import Shape, Views
 
 
-class Layer(Protocol):
-    """A rule with three maps; it holds sizes, never weights or state.
+class Layer:
+    """A rule in six maps, each linear in all that has a d or a bar; it holds sizes, never weights or state.
 
     shapes: parameter name -> shape, in the order they lie in the flat vector.
-    blocks: how the layer wants them handed over, name -> shape, in the same order; a block may join pieces that lie
-    side by side.
-    D, M: features in and out, of a layer that changes the width; a layer without them takes and keeps any.
-    low_rank: of a layer with blocks, whether it meets them through the three operations of `products` alone, so that
-    factors may stand in for them (derivations/16_low_rank.md).
+    D, M: features in and out, of a layer that fixes them; a layer without them takes and keeps any.
+    low_rank: names of the blocks that meet the data through the three operations of `products` alone, so that factors
+    may stand in for them (derivations/16_low_rank.md).
     zeros: the results that are zero by structure, such as {"b_bar"}; the gradient checks hold the rule to it.
 
     Activations are (T, N, width): tasks, examples, features; one task alone may come as (N, width). A block is (*shape)
-    when the tasks share it and (T, *shape) when they do not; a gradient has the shape of what it is a gradient of, so
-    for shared parameters it is the sum over tasks. `dparams` and `params_bar` are views the caller owns: each is
-    written once, never added to.
+    when the tasks share it and (T, *shape) when they do not. A gradient has the shape of what it is a gradient of, so
+    for a shared block it is the sum over tasks; `write` sees to that. `dparams` and `params_bar` are views the caller
+    owns: each is written once, never added to. A cache is what `forward` computed; nothing changes it afterwards.
+
+    None means zero, and only here: dx_bar is None where nothing below this layer moves, dparams_bar where its own
+    parameters do not move, never both; `tangent` and `curvature` return None for what is zero.
+    What this class leaves out is what a layer without parameters and with a constant slope leaves out.
     """
 
-    shapes: Mapping[str, Shape]
-    blocks: Mapping[str, Shape]
-    zeros: frozenset[str]
-    low_rank: bool
+    shapes: Mapping[str, Shape] = {}
+    low_rank: frozenset[str] = frozenset()
+    zeros: frozenset[str] = frozenset()
+
+    @property
+    def blocks(self) -> Mapping[str, Shape]:
+        """How the layer wants its parameters handed over, name -> shape, in the order of `shapes`: here one by one. A
+        block may join pieces that lie side by side."""
+        return self.shapes
 
     def initialise(self, rng: Any, initialiser: Initialiser, params: Views) -> None:
         """Write starting values into the views `params`."""
 
     def forward(self, params: Views, x: Array) -> tuple[Array, Any]:
-        """Return (y, cache) for x of shape (T, N, D)."""
+        """x (T, N, D) -> y (T, N, M), and the cache."""
+        raise NotImplementedError
 
-    def backward(self, params: Views, cache: Any, dy: Array, dparams: Views, wanted: bool = True) -> Optional[Array]:
-        """Write the parameters' gradient into dparams and return dx; linear in dy, which may be any cotangent of y.
+    def backward(self, params: Views, cache: Any, dy: Array) -> Array:
+        """dy (T, N, M), any cotangent of y -> dx (T, N, D)."""
+        raise NotImplementedError
 
-        An empty dparams means that nobody wants the parameters' gradient; wanted False, that nobody wants dx, and None
-        may be returned for it.
-        """
+    def gradient(self, params: Views, cache: Any, dy: Array, dparams: Views) -> None:
+        """Write the parameters' gradient for the cotangent dy (T, N, M) into dparams."""
 
-    def double_backward(self, params: Views, cache: Any, dy: Array, dx_bar: Optional[Array], dparams_bar: Views,
-                        params_bar: Views, wanted: bool = True) -> tuple[Array, Optional[Array]]:
-        """The vector-Jacobian product of `backward`: write params_bar and return (dy_bar, x_bar).
+    def tangent(self, params: Views, cache: Any, dx_bar: Optional[Array], dparams_bar: Optional[Views]
+                ) -> Optional[Array]:
+        """dx_bar (T, N, D), dparams_bar -> dy_bar (T, N, M): how y moves when x and the parameters move by these."""
+        raise NotImplementedError
 
-        dx_bar None means zero: nothing depends on the gradient of this layer's input. An empty dparams_bar means the
-        same of its parameters' gradient; not both. x_bar None means zero, by structure or for want of dparams_bar,
-        or that with wanted False nobody asked for it.
-        """
+    def curvature(self, params: Views, cache: Any, dy: Array, dx_bar: Optional[Array], dparams_bar: Optional[Views]
+                  ) -> Optional[Array]:
+        """x_bar (T, N, D): the gradient of <dx_bar, dx> + <dparams_bar, dparams> in x, with dy held."""
+        return None
+
+    def gradient_curvature(self, params: Views, cache: Any, dy: Array, dx_bar: Optional[Array],
+                           dparams_bar: Optional[Views], params_bar: Views) -> None:
+        """Write params_bar: the same gradient in the parameters."""
+        for view in params_bar.values():
+            view[...] = 0
+
+
+def plus(v: Optional[Array], more: Optional[Array]) -> Optional[Array]:
+    """v + more, where None is zero."""
+    if v is None or more is None:
+        return more if v is None else v
+    return v + more
+
+
+def write(value: Array, out: Array) -> None:
+    """Write a gradient of each task, (T, *shape), into `out`: as it is, or summed over tasks where `out` is shared."""
+    out[...] = value.sum(axis=0) if value.ndim > out.ndim else value

@@ -1,10 +1,10 @@
 """The largest of every window of an image. Derived in derivations/21_convolution.md, with the convolution."""
 
-from typing import Any, Mapping, NamedTuple, Optional
+from typing import NamedTuple, Optional
 
 from ..backend import Array, array_module
-from ..initialisers import Initialiser
-from ..parameters import Shape, Views
+from ..parameters import Views
+from .layer import Layer
 
 
 class MaxPoolCache(NamedTuple):
@@ -13,8 +13,9 @@ class MaxPoolCache(NamedTuple):
     place: Array
 
 
-class MaxPool:
+class MaxPool(Layer):
     """The largest entry of every window, channel by channel: decided on the real part, the first one of equals.
+    Its place is constant between kinks.
 
     Windows are kernel by kernel pixels, side by side; rows and columns left over at the end are in none. An image of
     height by width pixels is D = height * width * channels features, in the order row, column, channel; in the same
@@ -22,10 +23,7 @@ class MaxPool:
     Raises ValueError for a size below 1 and for a kernel larger than the image.
     """
 
-    shapes: Mapping[str, Shape] = {}
-    blocks: Mapping[str, Shape] = {}
-    zeros = frozenset({"x_bar"})
-    low_rank = True
+    zeros = frozenset({"x_bar"})  # (convolution.12)
 
     def __init__(self, height: int, width: int, channels: int, kernel: int):
         for name, value in (("height", height), ("width", width), ("channels", channels), ("kernel", kernel)):
@@ -37,15 +35,12 @@ class MaxPool:
         self.height_out, self.width_out = height // kernel, width // kernel
         self.D, self.M = height * width * channels, self.height_out * self.width_out * channels
 
-    def initialise(self, rng: Any, initialiser: Initialiser, params: Views) -> None:
-        """Nothing to start."""
-
     def forward(self, params: Views, x: Array) -> tuple[Array, MaxPoolCache]:
         """x (T, N, D) -> y (T, N, M)."""
         place = self._windows(x).real.argmax(axis=-2)[..., None, :]
         return self._taken(x, place), MaxPoolCache(place)  # (convolution.9)
 
-    def backward(self, params: Views, cache: MaxPoolCache, dy: Array, dparams: Views, wanted: bool = True) -> Array:
+    def backward(self, params: Views, cache: MaxPoolCache, dy: Array) -> Array:
         """dy (T, N, M) -> dx (T, N, D)."""
         xp, k, lead = array_module(dy), self.kernel, dy.shape[:-1]
         there = cache.place == xp.arange(k * k)[:, None]
@@ -56,12 +51,10 @@ class MaxPool:
             lead + (self.height_out * k, self.width_out * k, self.channels))
         return image.reshape(lead + (self.D,))  # (convolution.10)
 
-    def double_backward(self, params: Views, cache: MaxPoolCache, dy: Array, dx_bar: Optional[Array],
-                        dparams_bar: Views, params_bar: Views, wanted: bool = True) -> tuple[Array, None]:
-        """dx_bar (T, N, D) -> dy_bar (T, N, M); x_bar is zero by structure: the place is constant between kinks."""
-        if dx_bar is None:
-            return array_module(dy).zeros_like(dy), None
-        return self._taken(dx_bar, cache.place), None  # (convolution.11) (convolution.12)
+    def tangent(self, params: Views, cache: MaxPoolCache, dx_bar: Optional[Array], dparams_bar: Optional[Views]
+                ) -> Array:
+        """dx_bar (T, N, D) -> dy_bar (T, N, M)."""
+        return self._taken(dx_bar, cache.place)  # (convolution.11)
 
     def _windows(self, x: Array) -> Array:
         """x (T, N, D) as (T, N, height_out, width_out, kernel * kernel, channels)."""

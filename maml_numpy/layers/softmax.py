@@ -1,10 +1,10 @@
 """Softmax at a temperature, over the features of every example. Derived in derivations/22_softmax.md."""
 
-from typing import Any, Mapping, NamedTuple, Optional
+from typing import NamedTuple, Optional
 
 from ..backend import Array, array_module
-from ..initialisers import Initialiser
-from ..parameters import Shape, Views
+from ..parameters import Views
+from .layer import Layer
 
 
 class SoftmaxCache(NamedTuple):
@@ -28,43 +28,37 @@ def pushed(y: Array, v: Array) -> Array:
     return y * (v - (y * v).sum(axis=-1, keepdims=True))  # (softmax.2)
 
 
-class Softmax:
+class Softmax(Layer):
     """y = softmax(x / tau), of any width.
 
     tau: the temperature, above 0: the smaller, the nearer y is to 1 at the largest x and 0 elsewhere. Raises ValueError
     for a tau that is not positive.
     """
 
-    shapes: Mapping[str, Shape] = {}
-    blocks: Mapping[str, Shape] = {}
-    zeros: frozenset[str] = frozenset()
-    low_rank = True
-
     def __init__(self, tau: float = 1.0):
         if not tau > 0:
             raise ValueError(f"the temperature tau must be positive, got {tau}")
         self.tau = float(tau)
-
-    def initialise(self, rng: Any, initialiser: Initialiser, params: Views) -> None:
-        """Nothing to start."""
 
     def forward(self, params: Views, x: Array) -> tuple[Array, SoftmaxCache]:
         """x (T, N, M) -> y (T, N, M)."""
         y, _ = log_softmax(x * (1 / self.tau))  # (softmax.3)
         return y, SoftmaxCache(y)
 
-    def backward(self, params: Views, cache: SoftmaxCache, dy: Array, dparams: Views, wanted: bool = True) -> Array:
+    def backward(self, params: Views, cache: SoftmaxCache, dy: Array) -> Array:
         """dy (T, N, M) -> dx (T, N, M)."""
         return (1 / self.tau) * pushed(cache.y, dy)  # (softmax.4)
 
-    def double_backward(self, params: Views, cache: SoftmaxCache, dy: Array, dx_bar: Optional[Array],
-                        dparams_bar: Views, params_bar: Views, wanted: bool = True) -> tuple[Array, Array]:
-        """dx_bar (T, N, M) -> dy_bar, x_bar (T, N, M)."""
-        y, scale = cache.y, 1 / self.tau
-        if dx_bar is None:
-            zero = array_module(dy).zeros_like(dy)
-            return zero, zero
-        dy_bar = scale * pushed(y, dx_bar)  # (softmax.5)
-        across = (y * dx_bar).sum(axis=-1, keepdims=True), (y * dy).sum(axis=-1, keepdims=True)
-        y_bar = dx_bar * dy - across[0] * dy - across[1] * dx_bar  # (softmax.6)
-        return dy_bar, scale * scale * pushed(y, y_bar)  # (softmax.7)
+    def tangent(self, params: Views, cache: SoftmaxCache, dx_bar: Optional[Array], dparams_bar: Optional[Views]
+                ) -> Array:
+        """dx_bar (T, N, M) -> dy_bar (T, N, M)."""
+        return (1 / self.tau) * pushed(cache.y, dx_bar)  # (softmax.5)
+
+    def curvature(self, params: Views, cache: SoftmaxCache, dy: Array, dx_bar: Optional[Array],
+                  dparams_bar: Optional[Views]) -> Array:
+        """dy, dx_bar (T, N, M) -> x_bar (T, N, M)."""
+        y = cache.y
+        along = (y * dx_bar).sum(axis=-1, keepdims=True)
+        across = (y * dy).sum(axis=-1, keepdims=True)
+        y_bar = dx_bar * dy - along * dy - across * dx_bar  # (softmax.6)
+        return (1 / self.tau) ** 2 * pushed(y, y_bar)  # (softmax.7)

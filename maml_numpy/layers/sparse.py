@@ -7,6 +7,7 @@ import numpy as np
 from ..backend import Array
 from ..initialisers import Initialiser
 from ..parameters import Shape, Views
+from .layer import Layer
 
 BLOCK = 256  # rows that meet their columns together: enough for one product, few enough to share columns
 
@@ -64,16 +65,15 @@ class Block(NamedTuple):
     x1: Array
 
 
-class SparseDense:
+class SparseDense(Layer):
     """A dense layer of D features in and M out that takes `SparseRows`, with W (D, M) and b (1, M) as `Dense` has them.
 
-    Rows without a task axis, shared parameters, and no way back to the rows: dx and x_bar are None, as nothing that is
-    an index has a derivative. Raises ValueError for a size below 1, for parameters of several tasks, and, in a batch,
+    Rows without a task axis, and shared parameters. An index has no derivative, so there is no `backward`, and the
+    layer stands first in a network. Raises ValueError for a size below 1, for parameters of several tasks, and, in a batch,
     for a column that is not in 0..D - 1.
     """
 
-    zeros = frozenset({"W_bar", "b_bar"})
-    low_rank = False
+    zeros = frozenset({"W_bar", "b_bar"})  # (sparse.4)
     host_only = True  # games are played there, and lists of indices are short work
 
     def __init__(self, D: int, M: int):
@@ -81,7 +81,11 @@ class SparseDense:
             raise ValueError(f"SparseDense needs D >= 1 and M >= 1, got D = {D}, M = {M}")
         self.D, self.M = D, M
         self.shapes: Mapping[str, Shape] = {"W": (D, M), "b": (1, M)}
-        self.blocks: Mapping[str, Shape] = {"Wb": (D + 1, M)}
+
+    @property
+    def blocks(self) -> Mapping[str, Shape]:
+        """Wb, which is W with b below it."""
+        return {"Wb": (self.D + 1, self.M)}
 
     def initialise(self, rng: Any, initialiser: Initialiser, params: Views) -> None:
         """W from `initialiser`, b zero."""
@@ -101,21 +105,20 @@ class SparseDense:
             y[rows] = x1.dot(Wb[columns])  # (sparse.1)
         return y, blocks
 
-    def backward(self, params: Views, cache: list[Block], dy: Array, dparams: Views, wanted: bool = True) -> None:
-        """dy (N, M); writes dW and db where dparams has a place for them."""
-        if dparams:
-            dparams["Wb"][...] = 0
-            for rows, columns, x1 in cache:
-                dparams["Wb"][columns] += x1.T.dot(dy[rows])  # (sparse.2)
-
-    def double_backward(self, params: Views, cache: list[Block], dy: Array, dx_bar: Optional[Array], dparams_bar: Views,
-                        params_bar: Views, wanted: bool = True) -> tuple[Array, None]:
-        """Nothing depends on dx, so dx_bar is None -> dy_bar (N, M); W_bar and b_bar are zero."""
-        params_bar["Wb"][...] = 0  # (sparse.4)
-        dy_bar = np.empty_like(dy, dtype=dparams_bar["Wb"].dtype)
+    def gradient(self, params: Views, cache: list[Block], dy: Array, dparams: Views) -> None:
+        """dy (N, M): write dW and db."""
+        dparams["Wb"][...] = 0
         for rows, columns, x1 in cache:
-            dy_bar[rows] = x1.dot(dparams_bar["Wb"][columns])  # (sparse.3)
-        return dy_bar, None
+            dparams["Wb"][columns] += x1.T.dot(dy[rows])  # (sparse.2)
+
+    def tangent(self, params: Views, cache: list[Block], dx_bar: None, dparams_bar: Optional[Views]) -> Array:
+        """dWb_bar -> dy_bar (N, M)."""
+        assert dparams_bar is not None
+        dWb_bar = dparams_bar["Wb"]
+        dy_bar = np.empty((sum(len(x1) for _, _, x1 in cache), self.M), dWb_bar.dtype)
+        for rows, columns, x1 in cache:
+            dy_bar[rows] = x1.dot(dWb_bar[columns])  # (sparse.3)
+        return dy_bar
 
     def split(self, x: SparseRows) -> list[Block]:
         """The rows in blocks of BLOCK, each with its active columns; rows whose rarest columns are near go together."""

@@ -119,7 +119,7 @@ class PolicyLoss:
             dy = dy + self.bonus * _entropy_slope(policy)  # (policy.9)
         return (dloss / slope.shape[-1])[..., None, None] * dy
 
-    def double_backward(self, cache: PolicyCache, dloss: Array, dy_bar: Array) -> Array:
+    def curvature(self, cache: PolicyCache, dloss: Array, dy_bar: Array) -> Array:
         """dy_bar (T, N, A) -> y_bar (T, N, A)."""
         policy, chosen, slope, curve = cache
         up = through(policy, chosen)
@@ -200,10 +200,10 @@ class ActorCritic:
         dvalue = (2 * self.weight / cache.r.shape[-1] * dloss)[..., None] * cache.r  # (policy.17)
         return _beside(self.actor.backward(cache.actor, dloss), dvalue)
 
-    def double_backward(self, cache: CriticCache, dloss: Array, dy_bar: Array) -> Array:
+    def curvature(self, cache: CriticCache, dloss: Array, dy_bar: Array) -> Array:
         """dy_bar (T, N, A + 1) -> y_bar (T, N, A + 1)."""
         value_bar = (2 * self.weight / cache.r.shape[-1] * dloss)[..., None] * dy_bar[..., -1]  # (policy.18)
-        return _beside(self.actor.double_backward(cache.actor, dloss, dy_bar[..., :-1]), value_bar)
+        return _beside(self.actor.curvature(cache.actor, dloss, dy_bar[..., :-1]), value_bar)
 
     def policy(self, cache: CriticCache) -> Policy:
         """Of the outputs that `forward` was given."""

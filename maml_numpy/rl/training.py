@@ -69,7 +69,7 @@ class Minibatches:
             part = collected.take(rng.choice(total, size, replace=False))
             y, run = network.forward(theta, part.x)
             _, cache = self.loss.forward(y, part.decisions)
-            network.backward(run, self.loss.backward(cache, one), theta_bar, wanted=False)
+            network.backward(run, self.loss.backward(cache, one), theta_bar)
             if not np.isfinite(theta_bar).all():
                 raise NonFinite("the policy's gradient is not finite; a smaller beta may help")
             theta, state = self.optimizer.step(theta, theta_bar, state)

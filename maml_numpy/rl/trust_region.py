@@ -5,7 +5,7 @@ Schulman et al. 2015, arXiv:1502.05477. Derived in derivations/20_trust_region.m
 
 from dataclasses import dataclass
 from math import sqrt
-from typing import Any, Callable, NamedTuple, Sequence
+from typing import Any, Callable, NamedTuple
 
 import numpy as np
 
@@ -15,16 +15,15 @@ from ..training import NonFinite
 from .policy import Policy, Reinforce, entropy, fisher_times, kl, softmax
 
 
-def fisher_vector_product(network: Network, run: Pass, deltas: Sequence[Array], policy: Policy, v: Array) -> Array:
+def fisher_vector_product(network: Network, run: Pass, policy: Policy, v: Array) -> Array:
     """F v, (P,): F is the mean over decisions of the Fisher matrix in the network's parameters, which is never formed.
 
-    run: the forward pass whose outputs gave the policy, (N, A). deltas: of any backward through it; what they decide is
-    not used. v: (P,).
+    run: the forward pass whose outputs gave the policy, (N, A). v: (P,), how the parameters move.
     """
     product = np.empty_like(v)
-    y_dot, _, _ = network.up(run, deltas, v, product, wanted=False)  # (trust_region.1)
-    y_bar = fisher_times(policy, y_dot) / len(y_dot)  # (trust_region.2)
-    network.backward(run, y_bar, product, wanted=False)  # (trust_region.3)
+    y_dot = network.tangent(run, v)[-1]  # (trust_region.1)
+    y_bar = fisher_times(policy, y_dot) / len(policy.pi)  # (trust_region.2)
+    network.backward(run, y_bar, product)  # (trust_region.3)
     return product
 
 
@@ -90,12 +89,12 @@ class TrustRegion:
         y, run = network.forward(theta, x)
         _, cache = loss.forward(y, decisions)
         old, dtheta = cache.policy, np.empty_like(theta)
-        _, deltas = network.backward(run, loss.backward(cache, one), dtheta, wanted=False)
+        network.backward(run, loss.backward(cache, one), dtheta)
         if not np.isfinite(dtheta).all():
             raise NonFinite("the policy's gradient is not finite; a smaller delta may help")
 
         def times(v: Array) -> Array:
-            return fisher_vector_product(network, run, deltas, old, v) + self.damping * v  # (trust_region.7)
+            return fisher_vector_product(network, run, old, v) + self.damping * v  # (trust_region.7)
 
         s = conjugate_gradients(times, dtheta, self.iterations)
         curvature = float(s @ times(s))

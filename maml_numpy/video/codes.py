@@ -40,7 +40,7 @@ class GumbelSoftmax:
 
     def backward(self, cache: SoftmaxCache, dcode: Array) -> Array:
         """dcode (N, C) -> dlogits (N, C)."""
-        return self.softmax.backward({}, cache, dcode, {})  # (codes.2)
+        return self.softmax.backward({}, cache, dcode)  # (codes.2)
 
 
 class KLCache(NamedTuple):

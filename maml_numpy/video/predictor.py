@@ -92,13 +92,13 @@ class Predictor:
         loss = reconstruction + self.weight * kl + self.balance * usage  # (predictor.2)
 
         dy = self.criterion.backward(cache, np.ones((), theta.dtype))
-        self.filters.backward(filtered, mixed_back_images(dy, mask), d_filters, wanted=False)
-        dcode, _ = self.mask.backward(chosen, mixed_back_mask(dy, z), d_mask)
+        self.filters.backward(filtered, mixed_back_images(dy, mask), d_filters)
+        dcode, _ = self.mask.backward(chosen, mixed_back_mask(dy, z), d_mask, to_x=self.encoder is not None)
         if self.encoder is not None:
             assert dcode is not None
             dlogits = sampler.backward(sample, dcode)
             dlogits = dlogits + divergence_backward(kl_cache, self.weight, self.balance)  # (predictor.5)
-            self.encoder.backward(seen, dlogits, d_encoder[0], wanted=False)
+            self.encoder.backward(seen, dlogits, d_encoder[0])
         return loss, Parts(reconstruction, kl, usage), dtheta
 
 
