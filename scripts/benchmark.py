@@ -4,9 +4,10 @@
 meta: a meta-iteration (meta-gradient and Adam step) beside JAX, PyTorch and the ancestor's loop, where installed.
 steps: time and memory of a meta-gradient against inner steps. order: MAML beside its first-order form. widths: factors
 beside matrices against the width. posts: the loops of the PyTorch post. training: a whole training, from the command to
-the weights. peak: the share of the machine's fastest matrix product. convolution: one layer beside PyTorch's and JAX's.
-pong: frames a second of Pong's training. device: a device beside the host, with --device gpu. Before others are timed
-beside this project, all must give the same gradient.
+the weights, beside JAX in a call an iteration and JAX in one call. peak: the share of the machine's fastest matrix
+product. convolution: one layer beside PyTorch's and JAX's. pong: frames a second of Pong's training. device: a device
+beside the host, with --device gpu. Before others are timed beside this project, all must give the same gradient;
+trainings show their losses.
 """
 
 import json
@@ -24,6 +25,7 @@ SHAPES = ((25, 10, 40, 1, "MSE"), (25, 10, 40, 5, "MSE"), (200, 10, 40, 1, "MSE"
 WIDTHS = (16, 24, 32, 40, 48, 64, 96, 128, 192, 256)
 STEPS = (1, 2, 3, 5, 10, 20, 30, 40, 50)
 PONG_ROUNDS = 5
+TRAINING_ROUNDS = 3
 BLOCK_SECONDS = 0.1
 VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -40,10 +42,12 @@ def run(argv):
     parser.add_argument("--only", nargs="+", metavar="PEER", help="peers to measure beside this project; default all")
     parser.add_argument("--out", type=Path, default=Path("runs/benchmark"), help="folder; default runs/benchmark")
     parser.add_argument("--device", choices=backend.DEVICES, default="cpu", help="of `device`; gpu needs CuPy")
+    parser.add_argument("--iterations", type=int, default=70_000, help="of `training`; default 70000")
     args = parser.parse_args(argv)
     backend.library(args.device)  # raises where there is none
     threads = args.threads or {"meta": [1, 2][:cores], "pong": [cores]}.get(args.what, [1])
-    for name, values, most in (("threads", threads, cores), ("blocks", [args.blocks], 10**6)):
+    for name, values, most in (("threads", threads, cores), ("blocks", [args.blocks], 10**6),
+                               ("iterations", [args.iterations], 10**7)):
         for value in values:
             if not 1 <= value <= most:
                 return fail(f"--{name} must be in 1..{most}, got {value}", 2)
@@ -54,7 +58,7 @@ def run(argv):
     for count in threads:  # each in a process of its own: the libraries read their threads when they are imported
         path = args.out / f"{args.what}-{count}.json"
         job = {"what": args.what, "threads": count, "blocks": args.blocks, "only": args.only, "path": str(path),
-               "device": args.device}
+               "device": args.device, "iterations": args.iterations}
         environment = {**os.environ, **{variable: str(count) for variable in VARIABLES}}
         code = subprocess.run([sys.executable, __file__, "--job", json.dumps(job)], env=environment).returncode
         if code:
@@ -242,35 +246,8 @@ def steps(job):
 
 def training(job):
     """The paper's training from the command to the weights: start-up, compilation and drawing of tasks included."""
-    import tempfile
-    iterations, found = 70_000, {}
-    with tempfile.TemporaryDirectory() as folder:
-        commands = {"maml_numpy": [ROOT / "scripts" / "train.py", "--method", "maml", "--iterations", iterations,
-                                   "--out", folder],
-                    "JAX jit": [__file__, "--jax-training", iterations]}
-        for name, command in commands.items():
-            begin = perf_counter()
-            code = subprocess.run([sys.executable, *map(str, command)], stderr=subprocess.DEVNULL,
-                                  stdout=subprocess.DEVNULL).returncode
-            if code == 0:
-                found[name] = perf_counter() - begin
-                print(f"  {name:<12}{found[name]:7.1f} s for {iterations:,} iterations", flush=True)
-    return found
-
-
-def jax_training(iterations):
-    """Train as `train.py` does, in JAX; returns 3 where it is not installed."""
-    import numpy as np
-    from peers import jax_compiled, problem
-
-    from maml_numpy.tasks import Sinusoid
-    made, rng, family = jax_compiled(problem()), np.random.default_rng(0), Sinusoid()
-    if made is None:
-        return 3
-    for _ in range(iterations):
-        tasks = family.sample(rng, 25)
-        made.step(*family.examples(rng, tasks, 10), *family.examples(rng, tasks, 10))
-    return 0
+    from whole_training import measure
+    return measure(job["iterations"], min(job["blocks"], TRAINING_ROUNDS))
 
 
 def peak(job):
@@ -323,8 +300,6 @@ def main(argv=None):
     argv = sys.argv[1:] if argv is None else argv
     if argv[:1] == ["--job"]:
         return carry_out(json.loads(argv[1]))
-    if argv[:1] == ["--jax-training"]:
-        return jax_training(int(argv[1]))
     return guarded(run, argv)
 
 

@@ -53,6 +53,11 @@ def pieces(p):
     return [view.copy() for view in p.objective.layout.views(p.theta).values()]
 
 
+def _flat(arrays):
+    """As one vector, which is how this project holds what it learns."""
+    return np.concatenate([np.ravel(array) for array in arrays])
+
+
 def ours(p):
     """This project, through the very loop that trains."""
     return _looped(p, Replayed(_maml(p)))
@@ -72,17 +77,18 @@ def _looped(p, algorithm):
     return algorithm.meta_gradient(p.theta, p.support, p.query).theta_bar, lambda: next(states)
 
 
-class Jax(NamedTuple):
-    """gradient(): the meta-gradient. step(x, y, x_query, y_query): one iteration on a meta-batch, which it finishes.
-    temporary_bytes(): what the compiled iteration allocates besides its arguments and results."""
+class JaxMethod(NamedTuple):
+    """MAML and Adam for JAX to compile. J(w, *batch): the mean query loss after adaptation. update(state, *batch) ->
+    the state after one iteration, and J before it. state: the start; parameters, Adam's m and v, and t."""
 
-    gradient: Any
-    step: Any
-    temporary_bytes: Any
+    J: Any
+    update: Any
+    state: Any
 
 
-def jax_compiled(p):
-    """JAX: vmap over tasks, gradient and Adam compiled together; jax.checkpoint recomputes. None without it."""
+def jax_method(p):
+    """Gradient and Adam as JAX differentiates and writes them, vmap over tasks; jax.checkpoint recomputes. None where
+    JAX is not installed."""
     try:
         import jax
     except ImportError:
@@ -106,25 +112,61 @@ def jax_compiled(p):
     def J(w, *batch):
         return jnp.mean(jax.vmap(after_adaptation, (None, 0, 0, 0, 0))(w, *batch))
 
-    @jax.jit
-    def update(w, m, v, t, *batch):
+    def update(state, *batch):
+        w, m, v, t = state
         value, g = jax.value_and_grad(J)(w, *batch)
         m = jax.tree.map(lambda m, g: 0.9 * m + 0.1 * g, m, g)
         v = jax.tree.map(lambda v, g: 0.999 * v + 0.001 * g * g, v, g)
         w = jax.tree.map(lambda w, m, v: w - BETA * (m / (1 - 0.9 ** t)) / (jnp.sqrt(v / (1 - 0.999 ** t)) + 1e-8),
                          w, m, v)
-        return w, m, v, t + 1, value
+        return (w, m, v, t + 1), value
 
-    start, batch = [jnp.asarray(w) for w in pieces(p)], [jnp.asarray(part) for part in (*p.support, *p.query)]
+    start = [jnp.asarray(w) for w in pieces(p)]
     zero = [jnp.zeros_like(w) for w in start]
-    state = [start, zero, zero, 1.0]
+    return JaxMethod(J, update, (start, zero, zero, jnp.float32(1)))
+
+
+class Jax(NamedTuple):
+    """gradient(): the meta-gradient. step(x, y, x_query, y_query): one iteration on a meta-batch, which it finishes; it
+    returns J before it. temporary_bytes(): what the compiled iteration allocates besides arguments and results."""
+
+    gradient: Any
+    step: Any
+    temporary_bytes: Any
+
+
+def jax_compiled(p):
+    """JAX, one compiled call an iteration. None without it."""
+    method = jax_method(p)
+    if method is None:
+        return None
+    import jax
+    update, state = jax.jit(method.update), [method.state]
+    batch = [jax.numpy.asarray(part) for part in (*p.support, *p.query)]
 
     def step(*batch):
-        *state[:], value = update(*state, *batch)
-        value.block_until_ready()
+        state[0], value = update(state[0], *batch)
+        return value.block_until_ready()
 
-    return Jax(lambda: np.concatenate([np.ravel(g) for g in jax.jit(jax.grad(J))(start, *batch)]), step,
-               lambda: update.lower(*state, *batch).compile().memory_analysis().temp_size_in_bytes)
+    return Jax(lambda: _flat(jax.jit(jax.grad(method.J))(method.state[0], *batch)), step,
+               lambda: update.lower(method.state, *batch).compile().memory_analysis().temp_size_in_bytes)
+
+
+def jax_scanned(p, draw, iterations):
+    """JAX, all iterations in one compiled call. None without it.
+
+    draw: key -> x, y, x_query, y_query, compiled into every iteration. Returns a function: key -> the state after the
+    last iteration, and (iterations,) the losses of all.
+    """
+    method = jax_method(p)
+    if method is None:
+        return None
+    import jax
+
+    def iterate(state, key):
+        return method.update(state, *draw(key))
+
+    return jax.jit(lambda key: jax.lax.scan(iterate, method.state, jax.random.split(key, iterations)))
 
 
 def jax_jit(p):
