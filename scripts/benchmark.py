@@ -253,7 +253,8 @@ def peak(job):
     import numpy as np
     from peers import problem
 
-    from maml_numpy.algorithms import MAML, Replayed
+    from maml_numpy.algorithms import MAML
+    from maml_numpy.replay import Replayed
     N, H, n = 512, 1024, 2048
     p, rng = problem(1, N, H), np.random.default_rng(0)
     a, b = rng.standard_normal((2, n, n)).astype(np.float32)

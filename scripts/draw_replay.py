@@ -6,7 +6,8 @@ from peers import problem
 
 from maml_numpy.algorithms import MAML
 from maml_numpy.plots import BLUE, RED
-from maml_numpy.replay import Arena, Program, last_calls, needed, written
+from maml_numpy.replay import Arena, Program
+from maml_numpy.replay.program import last_calls, needed, written
 
 K = 5
 FORMS = {"caches kept": (True, BLUE), "recomputed": (False, RED)}

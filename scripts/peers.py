@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from maml_numpy.algorithms import MAML, MetaGradient, Replayed
+from maml_numpy.algorithms import MAML, MetaGradient
 from maml_numpy.backend import array_module
 from maml_numpy.batch import Batch
 from maml_numpy.initialisers import he_normal
@@ -21,6 +21,7 @@ from maml_numpy.network import mlp
 from maml_numpy.objectives import Supervised
 from maml_numpy.optim import Adam
 from maml_numpy.parameters import like
+from maml_numpy.replay import Replayed
 from maml_numpy.tasks import Sinusoid
 from maml_numpy.training import train
 

@@ -4,10 +4,10 @@ from typing import Any
 
 import numpy as np
 
+from ..algorithms import Algorithm, MetaGradient
 from ..backend import Array
 from ..parameters import Layout
-from ..replay import Arena, Program, arrays
-from .algorithm import Algorithm, MetaGradient
+from .program import Arena, Program, arrays
 
 PROGRAMS = 64  # shapes for which one algorithm keeps a program
 
@@ -22,8 +22,6 @@ class Replayed:
     `meta_gradient` raises what the algorithm raises, and TypeError where it does what cannot be repeated: looks at
     numbers in arrays, or uses arrays that it was not handed, such as those it draws.
     """
-
-    host_only = True  # for what finds the algorithms of a device
 
     def __init__(self, algorithm: Algorithm):
         self.algorithm = algorithm

@@ -8,7 +8,7 @@ from typing import Any, Callable, Iterator, Sequence
 
 import numpy as np
 
-from .backend import found, mapped
+from ..backend import found, mapped
 from .tracing import REPEATED, Call, Place, Trace, Traced
 
 LINE = 64  # bytes of a cache line: where every block begins

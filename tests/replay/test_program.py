@@ -9,7 +9,7 @@ import pytest
 from test_low_rank import problem
 
 from maml_numpy import inner
-from maml_numpy.algorithms import MAML, Replayed, Reptile, replayed
+from maml_numpy.algorithms import MAML, Reptile
 from maml_numpy.backend import array_module
 from maml_numpy.batch import Batch
 from maml_numpy.layers import ReLU
@@ -17,7 +17,7 @@ from maml_numpy.losses import L1, MSE
 from maml_numpy.network import mlp
 from maml_numpy.objectives import Supervised
 from maml_numpy.optim import Adam
-from maml_numpy.replay import Arena, Program
+from maml_numpy.replay import Arena, Program, Replayed, replayed
 from maml_numpy.training import train
 
 RNG = np.random.default_rng(0)

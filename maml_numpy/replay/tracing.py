@@ -7,8 +7,8 @@ from typing import Any, Callable, NamedTuple, Optional
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
-from .backend import found, mapped
-from .parameters import Shape
+from ..backend import found, mapped
+from ..parameters import Shape
 
 ATTRIBUTES = frozenset({"shape", "dtype", "ndim", "size", "itemsize", "nbytes", "strides"})
 JOINING = (np.concatenate, np.stack)
