@@ -1,6 +1,11 @@
-"""Traces an algorithm's NumPy calls once per input shape and replays them without Python overhead."""
+"""Traces an algorithm's NumPy calls once per input shape and replays them without Python overhead.
 
-from .program import Arena, Program
-from .replayed import Replayed
+`Replayed` wraps an algorithm. `record` traces a function, and a `Program` replays what was recorded. Derived in
+derivations/25_replay.md.
+"""
 
-__all__ = ["Arena", "Program", "Replayed"]
+from .program import Arena, Program, Recording, record
+from .replayed import Replayed, ReplayWarning
+from .tracing import TraceError
+
+__all__ = ["Arena", "Program", "Recording", "ReplayWarning", "Replayed", "TraceError", "record"]

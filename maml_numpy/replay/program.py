@@ -1,32 +1,32 @@
-"""A computation whose array operations are written down once for given shapes, and then only repeated.
+"""Records the array operations of a computation once, plans their memory, and replays them.
 
 Derived in derivations/25_replay.md.
 """
 
 from bisect import bisect_left, insort_left
-from typing import Any, Callable, Iterator, Sequence
+from typing import Any, Callable, Iterator, NamedTuple, Optional, Sequence
 
 import numpy as np
 
 from ..backend import found, mapped
-from .tracing import REPEATED, Call, Place, Trace, Traced
+from .tracing import MAY_NOT, Call, Place, Trace, Traced, TraceError, name_of
 
 LINE = 64  # bytes of a cache line: where every block begins
 ROOMY = 2  # how many times too large a free block may be
 
 
 class Arena:
-    """Memory that is taken and given back in blocks. Programs that share one may not run at the same time.
+    """Memory that is taken and given back in blocks. Programs that share one must not run at the same time.
 
-    size: of all blocks that there are, in bytes.
+    size: bytes of all blocks together.
     """
 
     def __init__(self) -> None:
         self.size = 0
-        self._free: list[np.ndarray] = []  # smallest first; of equal ones, the one given back last
+        self._free: list[np.ndarray] = []  # smallest first; among equal ones the last is the one given back last
 
     def take(self, size: int) -> np.ndarray:
-        """A block of `size` bytes or more."""
+        """Return a block of `size` bytes or more, aligned to a cache line."""
         at = bisect_left(self._free, size, key=len)
         if at < len(self._free) and len(self._free[at]) <= ROOMY * size:
             return self._free.pop(at)
@@ -40,23 +40,47 @@ class Arena:
         insort_left(self._free, block, key=len)
 
 
-class Program:
-    """The array operations of function(*inputs), to be repeated on other inputs of the same shapes and dtypes.
+class Recording(NamedTuple):
+    """What a traced function did, without the calls that its results do not need.
 
-    function: it must depend on nothing but its inputs, NumPy arrays or tuples of such, and give a named tuple of arrays
-    and None. It is called once, with traced arrays. arena: where the arrays in between lie. operations: how many.
-    Raises what the function raises, and TypeError where it does what cannot be repeated (`tracing.Trace`); called, a
-    ValueError for inputs of other shapes or dtypes.
+    calls: in their order.
+    sizes: bytes of every block.
+    inputs: the places of the arrays handed in.
+    outputs: the places of the results, None for a result that is None.
+    kind: the class of the named tuple that the function returned.
+    """
+
+    calls: list[Call]
+    sizes: Sequence[int]
+    inputs: list[Place]
+    outputs: list[Optional[Place]]
+    kind: Any
+
+
+class Program:
+    """The array operations of function(*inputs), to be replayed on other inputs of the same shapes and dtypes.
+
+    function: depends on its inputs alone and returns a named tuple of arrays and None; it is called once.
+    inputs: NumPy arrays, or tuples of them.
+    arena: the memory for all arrays of the program.
+    operations: how many calls a replay makes.
+
+    Raises what the function raises, and TraceError for what cannot be replayed (`tracing.Trace`). See
+    derivations/25_replay.md.
     """
 
     def __init__(self, function: Callable[..., Any], inputs: Sequence[Any], arena: Arena):
-        trace, outcome = written(function, inputs)
-        results = [None if value is None else value.place for value in outcome]
-        ends = {place.block for place in results if place is not None}
-        calls = needed(trace.calls, ends)
-        last = last_calls(calls)
-        memory: dict[int, np.ndarray] = {}  # of every block
-        held: dict[int, np.ndarray] = {}  # of those that are alive
+        self._prepare(record(function, inputs)[0], arena)
+
+    @classmethod
+    def of(cls, recording: Recording, arena: Arena) -> "Program":
+        """Return the program of a function that was recorded already."""
+        program = cls.__new__(cls)
+        program._prepare(recording, arena)
+        return program
+
+    def _prepare(self, recording: Recording, arena: Arena) -> None:
+        memory = plan_memory(recording, arena)
         views: dict[Any, np.ndarray] = {}
 
         def bound(place: Place) -> np.ndarray:
@@ -67,82 +91,144 @@ class Program:
                 views[key] = np.ndarray(shape, dtype, memory[block], offset, strides)
             return views[key]
 
-        for block in {place.block for place in trace.inputs} | (ends - last.keys()):
-            held[block] = memory[block] = arena.take(trace.sizes[block])
-        self._calls: list[tuple[Callable[..., Any], Any]] = []
-        for i, call in enumerate(calls):
-            named = blocks(call.arguments)
-            dying = {block for block in named if last[block] == i} - ends
-            for block in named - memory.keys():
-                heir = next((one for one in dying & held.keys() if _fits(call, one, trace.sizes)), None)
-                held[block] = memory[block] = arena.take(trace.sizes[block]) if heir is None else held.pop(heir)
-            self._calls.append((call.function, mapped(Place, bound, call.arguments)))
-            for block in dying & held.keys():
-                arena.give(held.pop(block))
-        self._kind, self._results = type(outcome), mapped(Place, bound, results)
-        self._inputs = mapped(Place, bound, trace.inputs)
-        for left in held.values():
-            arena.give(left)
-        self.operations = len(calls)
+        self._calls = [(call.function, mapped(Place, bound, call.arguments)) for call in recording.calls]
+        self._inputs = mapped(Place, bound, recording.inputs)
+        self._outputs = mapped(Place, bound, recording.outputs)
+        self._kind = recording.kind
+        self.operations = len(self._calls)
 
     def __call__(self, *inputs: Any) -> Any:
-        """What the function gives for these inputs, to the bit."""
-        for place, array in zip(self._inputs, arrays(inputs), strict=True):
+        """Return what the function returns for these inputs, to the bit.
+
+        Raises ValueError for inputs of other shapes or dtypes, and TraceError when the shape or dtype of an array in
+        between turns out to depend on values.
+        """
+        for place, array in zip(self._inputs, leaves(inputs), strict=True):
             if array.shape != place.shape or array.dtype != place.dtype:
                 raise ValueError(f"a program for {place.shape} of {place.dtype} got {array.shape} of {array.dtype}")
             place[...] = array
         for function, arguments in self._calls:
             function(*arguments)
-        return self._kind._make([None if result is None else result.copy() for result in self._results])
+        return self._kind._make([None if output is None else output.copy() for output in self._outputs])
 
 
-def written(function: Callable[..., Any], inputs: Sequence[Any]) -> tuple[Trace, Any]:
-    """Call function(*inputs) with traced arrays: what it did, and what it gave. Raises as `Program` does."""
-    for one in arrays(tuple(inputs)):
+def record(function: Callable[..., Any], inputs: Sequence[Any]) -> tuple[Recording, Any]:
+    """Call function(*inputs) with traced arrays; return what it did, and what it returned, in arrays of NumPy.
+
+    Raises what the function raises, and TraceError for what cannot be replayed, also where the function catches that.
+    """
+    for one in leaves(tuple(inputs)):
         if not isinstance(one, np.ndarray):
-            raise TypeError(f"{REPEATED}is handed arrays, got {type(one).__name__}")
+            raise TraceError(f"{MAY_NOT}be handed {type(one).__name__}: hand it NumPy arrays")
     trace = Trace()
     try:
-        outcome = function(*mapped(np.ndarray, trace.handed, tuple(inputs)))
+        outcome = function(*mapped(np.ndarray, trace.input, tuple(inputs)))
+    except Exception as error:
+        if trace.refusal is None or error is trace.refusal:
+            raise
+        raise trace.refusal from error
     finally:
         trace.close()
-    if not hasattr(outcome, "_make") or not all(value is None or isinstance(value, Traced) for value in outcome):
-        raise TypeError(f"{REPEATED}gives a named tuple of the arrays it made, got {type(outcome).__name__}")
-    return trace, outcome
+    if trace.refusal is not None:
+        raise trace.refusal
+    _check_outcome(outcome)
+    outputs = [None if value is None else value.place for value in outcome]
+    calls = eliminate_dead_code(trace.calls, blocks(outputs))
+    values = type(outcome)._make([None if value is None else value.snapshot() for value in outcome])
+    return Recording(calls, trace.sizes, trace.inputs, outputs, type(outcome)), values
 
 
-def needed(calls: Sequence[Call], wanted: set[int]) -> list[Call]:
-    """The calls that the wanted blocks depend on, in their order."""
-    found, wanted = [], set(wanted)
+def eliminate_dead_code(calls: Sequence[Call], outputs: set[int]) -> list[Call]:
+    """Return the calls that the output blocks depend on, in their order."""
+    kept, needed = [], set(outputs)
     for call in reversed(calls):
-        if call.writes.block in wanted:
-            found.append(call)
-            wanted |= blocks(call.arguments)  # (replay.1)
-    return found[::-1]
+        if call.writes.block in needed:
+            kept.append(call)
+            needed |= blocks(call.arguments)  # (replay.1)
+    return kept[::-1]
 
 
-def last_calls(calls: Sequence[Call]) -> dict[int, int]:
-    """Of every block, the number of the last call that names it."""
+def last_use(calls: Sequence[Call]) -> dict[int, int]:
+    """Return, for every block, the number of the last call that names it."""
     return {block: i for i, call in enumerate(calls) for block in blocks(call.arguments)}  # (replay.2)
 
 
+def plan_memory(recording: Recording, arena: Arena) -> dict[int, np.ndarray]:
+    """Return the memory of every block: pieces of the arena, each used again after its block's last use.
+
+    All pieces are given back at the end, so that the next program may use them too.
+    """
+    calls, sizes = recording.calls, recording.sizes
+    outputs, last = blocks(recording.outputs), last_use(calls)
+    memory: dict[int, np.ndarray] = {}
+    live: dict[int, np.ndarray] = {}  # of the blocks in use
+    for block in {place.block for place in recording.inputs} | (outputs - last.keys()):
+        live[block] = memory[block] = arena.take(sizes[block])
+    for i, call in enumerate(calls):
+        named = blocks(call.arguments)
+        last_used = {block for block in named if last[block] == i} - outputs
+        for block in named - memory.keys():
+            reused = next((one for one in last_used & live.keys() if _fits(call, one, sizes)), None)
+            live[block] = memory[block] = arena.take(sizes[block]) if reused is None else live.pop(reused)
+        for block in last_used & live.keys():
+            arena.give(live.pop(block))
+    for left in live.values():
+        arena.give(left)
+    return memory
+
+
+def difference(first: Recording, second: Recording) -> Optional[str]:
+    """Say where two recordings differ, in a call, a constant or the place of an array; None where they do not."""
+    if len(first.calls) != len(second.calls):
+        return f"{len(first.calls)} calls, then {len(second.calls)}"
+    for i, (one, other) in enumerate(zip(first.calls, second.calls)):
+        if not alike(one, other):
+            return f"call {i + 1} of {len(first.calls)}, {name_of(one.function)}"
+    same = alike((first.inputs, first.outputs, first.kind), (second.inputs, second.outputs, second.kind))
+    return None if same else "other results"
+
+
+def alike(one: Any, other: Any) -> bool:
+    """Whether two calls, or parts of them, are the same; numbers and arrays are compared to the bit."""
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, (np.ndarray, np.generic, float, complex)):
+        one, other = np.asarray(one), np.asarray(other)
+        layout = one.dtype, one.shape, one.strides
+        return layout == (other.dtype, other.shape, other.strides) and bool(one.tobytes() == other.tobytes())
+    if isinstance(one, (tuple, list)):
+        return len(one) == len(other) and all(map(alike, one, other))
+    if isinstance(one, dict):
+        return alike(list(one.items()), list(other.items()))
+    return one is other or bool(one == other)
+
+
 def blocks(argument: Any) -> set[int]:
-    """The blocks of all places in an argument."""
+    """Return the blocks of all places in an argument."""
     return {place.block for place in found(Place, argument)}
 
 
-def arrays(value: Any) -> Iterator[Any]:
-    """What is no tuple in tuples of tuples, in order."""
+def leaves(value: Any) -> Iterator[Any]:
+    """Yield what is no tuple in tuples of tuples, in order."""
     if isinstance(value, tuple):
         for part in value:
-            yield from arrays(part)
+            yield from leaves(part)
     else:
         yield value
 
 
+def _check_outcome(outcome: Any) -> None:
+    """Raise TraceError unless a traced function returned a named tuple of traced arrays and None."""
+    if not hasattr(outcome, "_make"):
+        raise TraceError(f"{MAY_NOT}return something of type {type(outcome).__name__}: return a named tuple of arrays")
+    for name, value in zip(outcome._fields, outcome):
+        if value is not None and not isinstance(value, Traced):
+            raise TraceError(f"{MAY_NOT}return {type(outcome).__name__}.{name} of type {type(value).__name__}: return "
+                             "an array made of those that it was handed, or None")
+
+
 def _fits(call: Call, block: int, sizes: Sequence[int]) -> bool:
-    """Whether the call may fill its own block in the memory of another, dying one, reading entry by entry what it
-    writes over."""
+    """Whether the call may write its new block over another, of which this is the last use, entry by entry."""
     return (isinstance(call.function, np.ufunc) and call.function.signature is None
             and sizes[block] == sizes[call.writes.block]
             and any(isinstance(one, Place) and one == call.writes._replace(block=block)

@@ -1,6 +1,7 @@
-"""Computations written down once and repeated: the same to the bit, or refused (derivations/25_replay.md)."""
+"""Computations traced once and replayed: the same to the bit, or refused in plain words (derivations/25_replay.md)."""
 
 import copy
+import warnings
 from collections import namedtuple
 
 import devices
@@ -9,16 +10,11 @@ import pytest
 from test_low_rank import problem
 
 from maml_numpy import inner
-from maml_numpy.algorithms import MAML, Reptile
+from maml_numpy.algorithms import MAML
 from maml_numpy.backend import array_module
-from maml_numpy.batch import Batch
-from maml_numpy.layers import ReLU
 from maml_numpy.losses import L1, MSE
-from maml_numpy.network import mlp
-from maml_numpy.objectives import Supervised
-from maml_numpy.optim import Adam
-from maml_numpy.replay import Arena, Program, Replayed, replayed
-from maml_numpy.training import train
+from maml_numpy.replay import Arena, Program, TraceError, record
+from maml_numpy.replay.program import difference
 
 RNG = np.random.default_rng(0)
 One = namedtuple("One", "result")
@@ -28,7 +24,8 @@ def changed(value):
     """The same shapes with other numbers."""
     if isinstance(value, tuple):
         return type(value)._make(map(changed, value))
-    return np.ascontiguousarray(-0.9 * value[::-1]).astype(value.dtype) if value.ndim else value * value.dtype.type(0.9)
+    other = -0.9 * value[::-1] if value.ndim else 0.9 * value
+    return np.array(other, value.dtype, order="C")
 
 
 def same(found, wanted):
@@ -42,9 +39,13 @@ def same(found, wanted):
 
 
 def repeated(function, *inputs):
-    """A program of function(*inputs), after a look at what it gives for other inputs, and for these again."""
+    """A program of function(*inputs): it gives the same for other inputs, and for these again; so does each trace."""
     program = Program(function, inputs, Arena())
     others = tuple(map(changed, inputs))
+    (first, one), (second, other) = record(function, inputs), record(function, others)
+    same(one, function(*inputs))
+    same(other, function(*others))
+    assert difference(first, second) is None
     for values in (others, inputs, others):
         same(program(*values), function(*values))
     return program
@@ -239,7 +240,7 @@ def test_what_is_written_over_was_read_before():
     repeated(function, RNG.standard_normal(17))
 
 
-def test_memory_is_that_of_what_is_alive():
+def test_memory_is_that_of_what_is_live():
     arena, size = Arena(), 8000
 
     def function(x):
@@ -252,7 +253,7 @@ def test_memory_is_that_of_what_is_alive():
     assert len(blocks[1]) == size and len(blocks[0]) == 100 and all(b.ctypes.data % 64 == 0 for b in blocks)
 
 
-def test_what_nobody_reads_is_not_computed():
+def test_dead_code_is_eliminated():
     def function(x):
         forgotten = np.exp(x) * 3
         forgotten += x
@@ -282,32 +283,99 @@ def dotted(x):
     return One(y)
 
 
-OWN, LEFT = np.ones(3), []
+def own(array):
+    """A constant: read-only, with memory of its own."""
+    array = np.array(array, order="K")
+    array.flags.writeable = False
+    return array
+
+
+OWN, CONSTANT, LEFT = np.ones(3), own(np.ones(3)), []
 Program(lambda x: One(LEFT.append(x) or x + 1), (np.ones(3),), Arena())
-REFUSED = {"if": looks, "float": lambda x: One(x * float(x[0])), "int": lambda x: One(x[:int(x[0])]),
-           "index": lambda x: One(x[range(3)[x.argmax()]]), "asarray": lambda x: One(np.asarray(x)),
-           "own array": lambda x: One(x + OWN), "own array first": lambda x: One(OWN * x),
-           "own array in place": lambda x: One(x.__iadd__(OWN)), "out": lambda x: One(np.add(x, 1, out=OWN)),
-           "drawn": lambda x: One(x + np.random.default_rng(0).random(3)), "item": lambda x: One(x * x[0].item()),
-           "list": lambda x: One(x * x.tolist()[0]), "where": lambda x: One(np.add(x, x, where=[True, False, True])),
-           "at": lambda x: np.add.at(x, [0], 1),
-           "other array": lambda x: One(x + LEFT[0]), "mask": lambda x: One(x + x[x > 0].sum()),
-           "function out": lambda x: One(np.sum(x, 0, None, x[0]) + np.cumsum(x, out=x)), "clip": lambda x: clipped(x),
-           "method out": lambda x: One(x.mean(0, None, x[:1].reshape(()))), "dot out": lambda x: dotted(x),
-           "number given": lambda x: 1.0, "bare array": lambda x: x + 1, "list given": lambda x: One([x]),
-           "sort": lambda x: One(x.sort()), "allclose": lambda x: One(x if np.allclose(x, x) else None)}
+FOREIGN = "draw random numbers or read arrays that it was not handed: hand the array in"
+READ, ONE_ARRAY = "read numbers out of its arrays", "only functions that give one array can be replayed"
+REFUSED = {  # name: (function, the rest of "a traced computation may not …")
+    "if": (looks, "branch on array values; use xp.where"), "float": (lambda x: One(x * float(x[0])), READ),
+    "int": (lambda x: One(x[:int(x[0])]), READ), "index": (lambda x: One(x[range(3)[x.argmax()]]), READ),
+    "round": (lambda x: One(x * round(x[0])), READ), "text": (lambda x: One([f"{x[0]:.3f}"]), READ),
+    "asarray": (lambda x: One(np.asarray(x)), "turn its arrays into others; use the functions of array_mod"),
+    "contains": (lambda x: One(x if 2 in x else x + 1), "branch on array values"),
+    "own array": (lambda x: One(x + OWN), FOREIGN), "own array first": (lambda x: One(OWN * x), FOREIGN),
+    "own array in place": (lambda x: One(x.__iadd__(OWN)), FOREIGN),
+    "out": (lambda x: One(np.add(x, 1, out=OWN)), FOREIGN),
+    "constant out": (lambda x: One(np.add(x, 1, out=CONSTANT)), FOREIGN),
+    "constant dot out": (lambda x: One(x.dot(own(np.ones((3, 3))), CONSTANT)), FOREIGN),
+    "constant by entries": (lambda x: One(CONSTANT[x.argmax()] + x), "(read numbers|turn its arrays)"),
+    "view of a constant": (lambda x: One(x + CONSTANT[:]), FOREIGN),
+    "drawn": (lambda x: One(x + np.random.default_rng(0).random(3)), FOREIGN),
+    "drawn by the library": (lambda x: One(x + array_module(x).random.standard_normal(3)), FOREIGN),
+    "a number drawn by the library": (lambda x: One(x * array_module(x).random.random()), FOREIGN),
+    "item": (lambda x: One(x * x[0].item()), f"call item, which gives float: {ONE_ARRAY}"),
+    "list": (lambda x: One(x * x.tolist()[0]), f"call tolist, which gives list: {ONE_ARRAY}"),
+    "number returned": (lambda x: One(2.0), "return One.result of type float: return an array made of"),
+    "drawn and returned": (lambda x: One(np.random.default_rng(0).random(3)), "return One.result of type ndarray"),
+    "several": (lambda x: One(np.nonzero(x)[0]), f"call nonzero, which gives tuple: {ONE_ARRAY}"),
+    "several of a ufunc": (lambda x: One(np.modf(x)[0]), f"call modf, which gives 2 arrays: {ONE_ARRAY}"),
+    "where": (lambda x: One(np.add(x, x, where=[True, False, True])), "call add with where: use array_module"),
+    "at": (lambda x: np.add.at(x, [0], 1), "call add.at: use operators and sums"),
+    "a list in an operator": (lambda x: One(x + [1, 2, 3]), "hand a list to add: make it an array first"),
+    "other array": (lambda x: One(x + LEFT[0]), "keep its arrays for later calls: they are used after its end"),
+    "mask": (lambda x: One(x + x[x > 0].sum()), "take entries by a mask that it computed"),
+    "function out": (lambda x: One(np.sum(x, 0, None, x[0]) + np.cumsum(x, out=x)), "change arrays by sum: use oper"),
+    "clip": (lambda x: clipped(x), "change arrays by clip: use operators"),
+    "method out": (lambda x: One(x.mean(0, None, x[:1].reshape(()))), "change arrays by mean: use operators"),
+    "dot out": (lambda x: dotted(x), "change arrays by dot: use operators"),
+    "number given": (lambda x: 1.0, "return something of type float: return a named tuple of ar"),
+    "bare array": (lambda x: x + 1, "return something of type Traced: return a named tuple"),
+    "list given": (lambda x: One([x]), "return One.result of type list: return an array made of"),
+    "sort": (lambda x: One(x.sort()), "change arrays by sort: use operators"),
+    "allclose": (lambda x: One(x if np.allclose(x, x) else None), f"call allclose, which gives bool: {ONE_ARRAY}"),
+    "attribute": (lambda x: One(x + x.flat[0]), "read the attribute flat of an array"),
+    "set attribute": (lambda x: One(setattr(x, "shape", (3, 1))), "set the attribute shape of an array"),
+    "view of a number": (lambda x: One(x.sum()[None].__iadd__(1)), "change a number in place, a view of one, or a rea"),
+    "number": (lambda x: One(x.sum().__setitem__((), 1)), "change a number in place, a view of one, or a read-only"),
+    "read-only": (lambda x: One(np.broadcast_to(x, (2, 3)).__iadd__(1)), "change a number in place, .* read-only arr"),
+}
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_cannot_be_repeated_is_refused(name):
-    with pytest.raises(TypeError, match="written down to be repeated|used after its end"):
-        Program(REFUSED[name], (np.ones(3),), Arena())
+def test_what_cannot_be_replayed_is_refused(name):
+    function, words = REFUSED[name]
+    with pytest.raises(TraceError, match=f"^a traced computation may not ({words})"):
+        Program(function, (np.ones(3),), Arena())
+
+
+def test_a_refusal_that_is_caught_stays_one():
+    def quiet(x):
+        try:
+            return One(x * float(x[0]))
+        except TypeError:
+            return One(x)
+
+    def renamed(x):
+        try:
+            return One(x * float(x[0]))
+        except TypeError as error:
+            raise ValueError("no number") from error
+    for function in (quiet, renamed):
+        with pytest.raises(TraceError, match="may not read numbers"):
+            Program(function, (np.ones(3),), Arena())
+
+
+def test_mistakes_of_the_function_stay_what_they_are():
+    for function, error, words in ((lambda x: x.reshape(4), ValueError, "cannot reshape"),
+                                   (lambda x: {}["a"], KeyError, "a"), (lambda x: x[7], IndexError, "out of bounds"),
+                                   (lambda x: [*x.sum()], TypeError, "len")):
+        with pytest.raises(error, match=words) as found:
+            Program(function, (np.ones(3),), Arena())
+        assert not isinstance(found.value, TraceError)
 
 
 def test_shapes_that_follow_from_numbers_are_found_when_they_change():
     program = Program(lambda x: One(np.unique(x).sum()), (np.ones(3),), Arena())
     assert program(np.full(3, 2.0)).result == 2
-    with pytest.raises(TypeError, match=r"unique gave \(3,\) of float64 after \(1,\) of float64"):
+    with pytest.raises(TraceError, match=r"may not make arrays whose shape or dtype depends on values; unique gave "
+                                         r"\(3,\) of float64 after \(1,\) of float64"):
         program(np.arange(3.0))
 
 
@@ -318,77 +386,140 @@ def test_programs_know_their_inputs():
                          ((np.ones((2, 3)), np.ones(3, "f")), "got \\(3,\\) of float32")):
         with pytest.raises(ValueError, match=words):
             program(*wrong)
-    with pytest.raises(TypeError, match="is handed arrays, got float"):
+    with pytest.raises(TraceError, match="may not be handed float: hand it NumPy arrays"):
         Program(lambda x: One(x + 1), (2.0,), Arena())
 
 
-def test_views_of_numbers_cannot_be_changed():
-    def function(x):
-        part = x.sum()[None]
-        part += 1
-        return One(part)
-    with pytest.raises(ValueError, match="read-only"):
-        Program(function, (np.ones(3),), Arena())
-
-
 def test_unknown_names_and_arrays_that_outlive_their_computation():
-    with pytest.raises(TypeError, match="used after its end"):
+    with pytest.raises(TraceError, match="used after its end"):
         LEFT[0] + 1
     with pytest.raises(AttributeError, match="NumPy has no function nothing"):
         Program(lambda x: One(array_module(x).nothing(x)), (np.ones(3),), Arena())
-    with pytest.raises(AttributeError, match="has no nothing"):
+    with pytest.raises(AttributeError, match="a traced array has no nothing"):
         Program(lambda x: One(x.nothing), (np.ones(3),), Arena())
 
 
-def draws(seed):
-    rng = np.random.default_rng(seed)
-
-    def draw():
-        T, N = rng.integers(1, 4), rng.integers(1, 4)
-        return [Batch(*rng.standard_normal((2, T, n, 1)).astype("f")) for n in (N, 3)]
-    return draw
+SHIFT, MATRIX, ORDER = own([0.5, -0.0, 2]), own(np.asfortranarray(RNG.standard_normal((3, 3)))), own([2, 0, 1])
+MASK, SINGLE = own([True, False, True]), own(np.float32(0.1))
 
 
-@pytest.mark.parametrize("make", [lambda one: MAML(one, 0.05, 2), lambda one: Reptile(one, 0.05, 3, 2)],
-                         ids=["MAML", "Reptile"])
-def test_training_is_the_same(make):
-    objective = Supervised(mlp([1, 5, 4, 1], ReLU), MSE())
-    theta, algorithm = RNG.standard_normal(objective.layout.size).astype("f"), make(objective)
-    repeating = Replayed(algorithm)
-    assert repeating.layout is algorithm.layout
-    for one, other in zip(train(repeating, Adam(0.01), theta, draws(1), 60),
-                          train(algorithm, Adam(0.01), theta, draws(1), 60)):
-        assert (one.theta == other.theta).all() and one.loss == other.loss
-    assert len(repeating._programs) == 9  # as many as there were shapes
+def constants_at_work(x, y):
+    """Constant arrays wherever an array can stand."""
+    xp = array_module(x)
+    z = x - SHIFT + (SHIFT - y) * SINGLE
+    z += SHIFT
+    z /= 2 + xp.multiply(SHIFT, SHIFT)
+    whole = xp.empty((3, 3), x.dtype)
+    whole[0] = SHIFT
+    whole[1] = z
+    whole[2, :] = x
+    whole[:, ORDER] += MATRIX
+    whole[ORDER, ORDER] = SHIFT
+    mixed = xp.where(MASK, xp.concatenate([z, SHIFT])[ORDER], xp.stack([SHIFT, x]).sum(axis=0))
+    made = xp.asarray(SHIFT) + xp.exp(SHIFT) + xp.zeros_like(SHIFT) + xp.broadcast_to(SINGLE, 3)
+    products = [MATRIX @ x, x @ MATRIX, x.dot(MATRIX), np.dot(MATRIX, y), xp.matmul(MATRIX, y),
+                xp.asarray(MATRIX).T @ x]
+    return One(xp.concatenate([z, whole.reshape(-1), mixed, made, x[ORDER], x[MASK], *products,
+                               np.maximum(SHIFT, x), xp.minimum(x, 0), xp.take(SHIFT, x.argsort())]))
 
 
-def test_experiments_train_with_it():
-    for name, method, recipe in devices.recipes():
-        assert isinstance(recipe.algorithm, Replayed), (name, method)
+@pytest.mark.parametrize("dtype", ["d", "f"])
+def test_constant_arrays_are_kept(dtype):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        program = repeated(constants_at_work, *RNG.standard_normal((2, 3)).astype(dtype))
+    held = [array for _, arguments in program._calls for array in arguments if isinstance(array, np.ndarray)]
+    assert not any(np.shares_memory(array, one) for array in held for one in (SHIFT, MATRIX, ORDER, MASK, SINGLE))
 
 
-def test_too_many_shapes_take_the_algorithm_itself(monkeypatch):
-    monkeypatch.setattr(replayed, "PROGRAMS", 2)
-    objective = Supervised(mlp([1, 3, 1], ReLU), MSE())
-    theta, algorithm = RNG.standard_normal(objective.layout.size), MAML(objective, 0.1)
-    repeating = Replayed(algorithm)
-    for N in (1, 2, 3, 1, 3, 2):
-        batch = Batch(*RNG.standard_normal((2, 2, N, 1)))
-        same(repeating.meta_gradient(theta, batch, batch), algorithm.meta_gradient(theta, batch, batch))
-    assert len(repeating._programs) == 2
+def test_a_constant_array_is_copied_once():
+    calls = record(lambda x: One(x * SHIFT + SHIFT), (np.ones(3),))[0].calls
+    (one,), (other,) = ([array for array in call.arguments if isinstance(array, np.ndarray)] for call in calls)
+    assert one is other and one is not SHIFT and one.tobytes() == SHIFT.tobytes()
 
 
-def test_mistakes_are_those_of_the_algorithm():
-    objective = Supervised(mlp([1, 3, 1], ReLU), MSE())
-    repeating, batch = Replayed(MAML(objective, 0.1)), Batch(*RNG.standard_normal((2, 2, 3, 1)))
-    theta = RNG.standard_normal(objective.layout.size)
-    repeating.meta_gradient(theta, batch, batch)
-    for wrong, words in ((Batch(batch.x, batch.y[:1]), "differ in tasks or examples"),
-                         (Batch(batch.x.astype("f"), batch.y), "support x is float32, theta float64"),
-                         (Batch([1.0], batch.y), "got list"), (tuple(batch), "support must be a Batch")):
-        messages = []
-        for one in (repeating, repeating.algorithm):
-            with pytest.raises((ValueError, TypeError), match=words) as error:
-                one.meta_gradient(theta, wrong, batch)
-            messages.append(str(error.value))
-        assert messages[0] == messages[1]
+def test_what_depends_on_shapes_and_dtypes_is_no_look_at_values():
+    def gelu(x):
+        xp = array_module(x)
+        real = x.real if np.iscomplexobj(x) else x
+        cubic = 0.044715 * x ** 3 if xp.ndim(x) == 2 and np.shape(x)[0] == np.size(x) // 3 else x
+        return One(x * (1 + np.tanh((2 / xp.pi) ** 0.5 * (x + cubic))) / 2 * xp.ones(3, xp.float32)
+                   + real.astype(xp.result_type(x, xp.float32))[:, xp.newaxis].sum(axis=1))
+    repeated(gelu, RNG.standard_normal((2, 3)))
+    repeated(gelu, RNG.standard_normal((2, 3)) + 1j)
+
+
+def traced(function, x):
+    return record(function, (x,))[0]
+
+
+CHANGES = {"a number": lambda x, t: One(x * (0.1 + t)), "a sign": lambda x, t: One(x + (0.0, -0.0)[t]),
+           "a number in a function": lambda x, t: One(array_module(x).where(x > 0, x, float(t))),
+           "a type": lambda x, t: One(array_module(x).where(x > 0, x, (1, True)[t])),
+           "an exponent": lambda x, t: One(x ** (2 + t)),
+           "a constant array": lambda x, t: One(x * own([1.0, 2.0, t])),
+           "an array made": lambda x, t: One(x + array_module(x).asarray([1.0, 2.0, t])),
+           "an assigned number": lambda x, t: One(assigned(x * 1, 0, t)),
+           "an assigned entry": lambda x, t: One(assigned(x * 1, t, 5)),
+           "an assigned list": lambda x, t: One(assigned(x * 1, [0, t], 5)),
+           "an order": lambda x, t: One(in_order(x, t)),
+           "entries": lambda x, t: One(x[t:t + 1]), "a function": lambda x, t: One((np.exp, np.tanh)[t](x)),
+           "a call more": lambda x, t: One(x * 2 if t else x * 2 * 1), "operands": lambda x, t: One(swapped(x, t)),
+           "a result": lambda x, t: One((x * 2)[::1 - 2 * t]), "None": lambda x, t: One(None if t else x),
+           "a call in place": lambda x, t: One(in_place(x * 1, t)),
+           "a sign in a function": lambda x, t: One(array_module(x).where(x > 9, x, (0.0, -0.0)[t])),
+           "a keyword": lambda x, t: One(np.clip(x, a_min=0, a_max=1 + t)),
+           "keywords": lambda x, t: One(x.max(keepdims=bool(t)).reshape(1)),
+           "the precision": lambda x, t: One((x * 1).astype("df"[t]) + 1)}
+
+
+def assigned(x, key, value):
+    x[key] = value
+    return x
+
+
+def in_place(x, t):
+    if t:
+        x += 1
+    return x
+
+
+def in_order(x, t):
+    a, b = (x * 2, x * 3) if t else (x * 3, x * 2)
+    return a - b
+
+
+def swapped(x, t):
+    a, b = x * 2, x * 3
+    return a - b if t else b - a
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_change_between_two_traces_is_found(name):
+    x = np.arange(3.0)
+    one, again, other = (traced(lambda x: CHANGES[name](x, t), x + t) for t in (0, 0, 1))
+    assert difference(one, again) is None
+    assert difference(one, other)
+
+
+def test_a_change_in_what_is_not_needed_does_not_matter():
+    def function(x, t):
+        forgotten = x * (1 + t)
+        forgotten += t
+        return One(x * 2)
+    assert difference(*(traced(lambda x: function(x, t), np.ones(3)) for t in (0, 1))) is None
+
+
+def test_numbers_that_are_not_numbers_are_the_same_twice():
+    for make in (float, np.float32, complex, lambda text: own([float(text), 1, 2])):
+        def function(x):
+            return One(array_module(x).where(x > 0, x, make("nan")) * make("nan"))
+        assert difference(traced(function, np.ones(3)), traced(function, np.ones(3))) is None
+
+
+def test_views_of_a_constant_have_the_strides_that_numpy_gives_them():
+    def function(x):
+        made = array_module(x).broadcast_to(SHIFT, (4, 3))
+        assert made.strides == np.broadcast_to(SHIFT, (4, 3)).strides
+        return One(made.sum(axis=0) * x)
+    repeated(function, np.arange(3.0))
