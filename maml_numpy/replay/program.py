@@ -63,7 +63,7 @@ class Program:
     function: depends on its inputs alone and returns a named tuple of arrays and None; it is called once.
     inputs: NumPy arrays, or tuples of them.
     arena: the memory for all arrays of the program.
-    operations: how many calls a replay makes.
+    operations: how many calls a replay makes; what is the same every time is computed here, once.
 
     Raises what the function raises, and TraceError for what cannot be replayed (`tracing.Trace`). See
     derivations/25_replay.md.
@@ -80,7 +80,8 @@ class Program:
         return program
 
     def _prepare(self, recording: Recording, arena: Arena) -> None:
-        memory = plan_memory(recording, arena)
+        constant = constant_calls(recording)
+        memory = plan_memory(recording, constant, arena)
         views: dict[Any, np.ndarray] = {}
 
         def bound(place: Place) -> np.ndarray:
@@ -91,7 +92,11 @@ class Program:
                 views[key] = np.ndarray(shape, dtype, memory[block], offset, strides)
             return views[key]
 
-        self._calls = [(call.function, mapped(Place, bound, call.arguments)) for call in recording.calls]
+        calls = [(call.function, mapped(Place, bound, call.arguments)) for call in recording.calls]
+        for i in sorted(constant):
+            function, arguments = calls[i]
+            function(*arguments)
+        self._calls = [call for i, call in enumerate(calls) if i not in constant]
         self._inputs = mapped(Place, bound, recording.inputs)
         self._outputs = mapped(Place, bound, recording.outputs)
         self._kind = recording.kind
@@ -153,13 +158,55 @@ def last_use(calls: Sequence[Call]) -> dict[int, int]:
     return {block: i for i, call in enumerate(calls) for block in blocks(call.arguments)}  # (replay.2)
 
 
-def plan_memory(recording: Recording, arena: Arena) -> dict[int, np.ndarray]:
+def constant_calls(recording: Recording) -> set[int]:
+    """Return the numbers of the calls that write the same every time, so that once is enough.
+
+    Such a call reads what other constant calls write and nothing else, and no other call writes where it writes.
+    """
+    calls, sizes = recording.calls, recording.sizes
+    writers: dict[int, list[int]] = {}
+    for i, call in enumerate(calls):
+        writers.setdefault(call.writes.block, []).append(i)
+    inputs = {place.block for place in recording.inputs}
+    constant = set(range(len(calls)))
+
+    def varies(i: int) -> bool:
+        """Whether call i reads what varies, or writes where another call writes."""
+        mine, reads = written_place(calls[i]), list(found(Place, calls[i].arguments))
+        if any(place.block in inputs or place.block not in writers for place in reads):
+            return True
+        reads.remove(mine)
+        return (any(j != i and overlap(mine, written_place(calls[j]), sizes) for j in writers[mine.block])
+                or any(j not in constant and overlap(place, written_place(calls[j]), sizes)
+                       for place in reads for j in writers[place.block]))
+    while varying := {i for i in constant if varies(i)}:
+        constant -= varying  # (replay.4)
+    return constant
+
+
+def written_place(call: Call) -> Place:
+    """Return the place that a call writes: of an array, all or the part that it copies to."""
+    return call.arguments[0] if call.function is np.copyto else call.writes
+
+
+def overlap(one: Place, other: Place, sizes: Sequence[int]) -> bool:
+    """Whether two places share a byte."""
+    if one.block != other.block or one == other:
+        return one == other
+    room = np.empty(sizes[one.block], np.uint8)
+    return bool(np.shares_memory(*(np.ndarray(place.shape, place.dtype, room, place.offset, place.strides)
+                                   for place in (one, other))))
+
+
+def plan_memory(recording: Recording, constant: set[int], arena: Arena) -> dict[int, np.ndarray]:
     """Return the memory of every block: pieces of the arena, each used again after its block's last use.
 
-    All pieces are given back at the end, so that the next program may use them too.
+    All pieces are given back at the end, so that the next program may use them too. constant: the numbers of the calls
+    that are made once. What they wrote must stay, so their blocks share memory with blocks that hold the same only.
     """
     calls, sizes = recording.calls, recording.sizes
     outputs, last = blocks(recording.outputs), last_use(calls)
+    homes = constant_homes([calls[i] for i in sorted(constant)])
     memory: dict[int, np.ndarray] = {}
     live: dict[int, np.ndarray] = {}  # of the blocks in use
     for block in {place.block for place in recording.inputs} | (outputs - last.keys()):
@@ -168,13 +215,27 @@ def plan_memory(recording: Recording, arena: Arena) -> dict[int, np.ndarray]:
         named = blocks(call.arguments)
         last_used = {block for block in named if last[block] == i} - outputs
         for block in named - memory.keys():
-            reused = next((one for one in last_used & live.keys() if _fits(call, one, sizes)), None)
-            live[block] = memory[block] = arena.take(sizes[block]) if reused is None else live.pop(reused)
+            fitting = (one for one in last_used & live.keys() - homes.keys() if _fits(call, one, sizes))
+            reused = None if block in homes else next(fitting, None)
+            live[block] = memory[block] = (homes.get(block, arena).take(sizes[block]) if reused is None
+                                           else live.pop(reused))
         for block in last_used & live.keys():
-            arena.give(live.pop(block))
-    for left in live.values():
-        arena.give(left)
+            homes.get(block, arena).give(live.pop(block))
+    for block, left in live.items():
+        homes.get(block, arena).give(left)
     return memory
+
+
+def constant_homes(calls: Sequence[Call]) -> dict[int, Arena]:
+    """Return, for every block that constant calls write, the arena of the blocks that hold the same."""
+    written: dict[int, list[Any]] = {}
+    for call in calls:
+        own = [one._replace(block=-1) if isinstance(one, Place) and one.block == call.writes.block else
+               (one.dtype, one.shape, one.tobytes()) if isinstance(one, np.ndarray) else one
+               for one in call.arguments]
+        written.setdefault(call.writes.block, []).append(repr((call.function, own)))
+    arenas: dict[Any, Arena] = {}
+    return {block: arenas.setdefault(tuple(texts), Arena()) for block, texts in written.items()}
 
 
 def difference(first: Recording, second: Recording) -> Optional[str]:

@@ -172,7 +172,7 @@ def test_what_fills_a_part_of_something_larger_does_not_take_over_the_smaller():
 def random_function(seed):
     """Some of what arrays do, in random order, on two 4 x 4 arrays."""
     rng = np.random.default_rng(seed)
-    plan = [(rng.integers(16), rng.integers(1000, size=4).tolist()) for _ in range(14)]
+    plan = [(rng.integers(20), rng.integers(1000, size=4).tolist()) for _ in range(16)]
 
     def function(x, y):
         xp, pool = array_module(x), [x * 1, y * 1]
@@ -209,6 +209,22 @@ def random_function(seed):
             elif kind == 14:
                 for row in p[1:]:
                     row *= 0.5
+            elif kind == 15:
+                z = xp.empty((4, 4), p.dtype)
+                z[:, :-1] = p[:, 1:]
+                z[:, -1] = c % 3
+                pool.append(z)
+            elif kind == 16:
+                z = xp.full((4, 4), c % 5 - 2.0)
+                pool.append(z * 2 + 1 if d % 2 else z)
+            elif kind == 17:
+                p[c % 4:] = d % 3
+            elif kind == 18:
+                z = xp.zeros((4, 4))
+                z[1:3] = c % 7
+                pool.append(z + p)
+                z[c % 4] = q[0]
+                pool.append(z)
             else:
                 z = xp.empty((4, 4), p.dtype)
                 z[:2] = p[2:]
@@ -251,6 +267,65 @@ def test_memory_is_that_of_what_is_live():
     assert arena.size == size  # one block: every result takes the place of what it is made of
     blocks = [arena.take(n) for n in (100, 5000, 9000)]
     assert len(blocks[1]) == size and len(blocks[0]) == 100 and all(b.ctypes.data % 64 == 0 for b in blocks)
+
+
+def test_what_is_the_same_every_time_is_computed_once():
+    def function(x):
+        xp = array_module(x)
+        x1 = xp.empty((3, 5), x.dtype)
+        x1[:, :-1] = x
+        x1[:, -1] = 1  # once
+        weights = 0.5 * xp.ones(3) + 2  # once, all three
+        return One((weights[:, None] * x1).sum(axis=0))
+    assert repeated(function, RNG.standard_normal((3, 4))).operations == 3
+
+
+def test_constants_that_something_else_writes_over_are_written_every_time():
+    def function(x):
+        xp = array_module(x)
+        z = xp.zeros((3, 4))
+        first = z * x  # reads the zeros that come before
+        z[1] = x[0]
+        late = xp.ones((3, 4))
+        late += z
+        x[2] = 7  # in what was handed in
+        return One(xp.concatenate([first, z, late, x]))
+    program, inputs = repeated(function, RNG.standard_normal((3, 4))), RNG.standard_normal((3, 4))
+    assert program.operations == 7
+    for _ in range(3):
+        same(program(inputs), function(inputs.copy()))
+
+
+def test_constants_do_not_lie_where_something_else_was():
+    def function(x):
+        y = x * 2
+        z = array_module(x).empty((4, 4), x.dtype)
+        np.add(y[2:], 1, out=z[2:])  # the last use of y, entry by entry
+        z[:2] = 0
+        return One(np.tanh(z))
+    assert repeated(function, RNG.standard_normal((4, 4))).operations == 3
+
+
+def test_memory_of_constants_is_shared_by_what_holds_the_same(monkeypatch):
+    def function(x):
+        xp = array_module(x)
+        for _ in range(20):
+            x1 = xp.empty((100, 11), x.dtype)
+            x1[:, :-1] = x
+            x1[:, -1] = 1
+            x = np.tanh(x1[:, 1:])
+        return One(x)
+    x = RNG.standard_normal((100, 10))
+    homes = []
+
+    class Counted(Arena):
+        def __init__(self):
+            super().__init__()
+            homes.append(self)
+    monkeypatch.setattr("maml_numpy.replay.program.Arena", Counted)
+    program = Program(function, (x,), Arena())
+    assert sum(home.size for home in homes) == 100 * 11 * 8 and program.operations == 40
+    same(program(x), function(x))
 
 
 def test_dead_code_is_eliminated():
