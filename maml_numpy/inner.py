@@ -11,7 +11,7 @@ from .backend import Array, array_module
 from .layers import plus
 from .objectives import Objective
 from .parameters import gradient_like, like, per_task
-from .rates import Rate, check_precision, cotangent, is_learned, per_step
+from .rates import Rate, cotangent, is_learned, per_step, placed
 
 
 class Cotangents(NamedTuple):
@@ -116,21 +116,21 @@ def adapt(objective: Objective, theta: Array, batches: Sequence[Any], alpha: Any
     steps are those of training. Raises ValueError when a batch does not fit, batches differ in their tasks, or alpha
     does not fit.
     """
-    rates = per_step(alpha, objective.layout, len(batches))
-    check(objective, theta, batches, rates)
+    rates = check(objective, theta, batches, per_step(alpha, objective.layout, len(batches)))
     for batch, rate in zip(batches, rates):
         theta, _ = step(objective, theta, batch, rate, second_order=False)
     return theta
 
 
-def check(objective: Objective, theta: Array, batches: Sequence[Any], rates: Sequence[Rate]) -> None:
-    """Raise ValueError unless the batches fit the objective at theta and are of the same tasks, and the rates fit."""
+def check(objective: Objective, theta: Array, batches: Sequence[Any], rates: Sequence[Rate]) -> list[Rate]:
+    """Return the rates, their arrays in theta's library. Raise ValueError unless the batches fit the objective at theta
+    and are of the same tasks, and the rates have theta's precision."""
     for batch in {id(batch): batch for batch in batches}.values():  # the same one again needs no second look
         objective.check(theta, batch, "support")
     tasks = {len(batch[0]) for batch in batches}
     if len(tasks) > 1:
         raise ValueError(f"every step needs the same tasks, got support sets of {sorted(tasks)} tasks")
-    check_precision(rates, theta)
+    return placed(rates, theta)
 
 
 def _is_triangular(n: int) -> bool:

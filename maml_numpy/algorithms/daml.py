@@ -71,8 +71,8 @@ class DAML:
         ValueError for a vector of another layout, labelled or ill-shaped source inputs, a query that does not fit.
         """
         theta_0, inner = self.split(theta)
-        inputs, rates = self._inputs(support), per_step(self.alpha, inner.layout, self.K)
-        check(inner, theta_0, inputs, rates)
+        inputs = self._inputs(support)
+        rates = check(inner, theta_0, inputs, per_step(self.alpha, inner.layout, self.K))
         self.outer.check(theta_0, query, "query")
         xp, T = array_module(theta), check_tasks(support, query)
         theta_K, pullback = steps(inner, start(inner, theta_0, inputs, rates), inputs, rates, keep=self.keep_caches)

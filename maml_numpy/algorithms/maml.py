@@ -51,9 +51,9 @@ class MAML:
         support or query do not fit the objective or differ in their tasks.
         """
         check_shared(theta)
-        rates, T = per_step(self.alpha, self.layout, self.K), check_tasks(support, query)
-        check(self.objective, theta, [support], rates)
+        rates = check(self.objective, theta, [support], per_step(self.alpha, self.layout, self.K))
         self.objective.check(theta, query, "query")
+        T = check_tasks(support, query)
         measured = [[rate] for rate in rates] if self.every_step else [rates]  # the steps before each query loss
         dloss = array_module(theta).full(T, 1.0 / (len(measured) * T), theta.real.dtype)  # (maml.1)
         theta_k, passed = start(self.objective, theta, [support] * self.K, rates), []
