@@ -66,6 +66,6 @@ class MAML:
         while passed:
             theta_k, pullback = passed.pop()
             dquery = like(theta_k)
-            loss, _ = self.objective.gradient(theta_k, query, dloss, dquery)  # (maml.2)
-            losses, theta_bar = plus(losses, loss), pullback(plus(dquery, theta_bar)).theta  # (maml.4)
+            losses = plus(losses, self.objective.gradient(theta_k, query, dloss, dquery)[0])  # (maml.2)
+            theta_bar = pullback(plus(dquery, theta_bar)).theta  # (maml.4)
         return MetaGradient(losses / len(measured), theta_bar)

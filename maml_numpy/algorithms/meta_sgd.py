@@ -70,7 +70,7 @@ class _LearnedRates:
         theta_K, pullback = steps(self.objective, start(self.objective, theta_0, batches, rates), batches, rates,
                                   keep=self.keep_caches)
         theta_bar = like(theta_K)
-        losses, _ = self.objective.gradient(theta_K, query, xp.full(T, 1.0 / T, theta.real.dtype), theta_bar)
+        losses = self.objective.gradient(theta_K, query, xp.full(T, 1.0 / T, theta.real.dtype), theta_bar)[0]
         bars = pullback(theta_bar)
         return MetaGradient(losses, xp.concatenate([bars.theta, *self._gathered(bars.alphas)]))  # (rates.5)
 

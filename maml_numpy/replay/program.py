@@ -3,6 +3,7 @@
 Derived in derivations/25_replay.md.
 """
 
+import operator
 from bisect import bisect_left, insort_left
 from typing import Any, Callable, Iterator, NamedTuple, Optional, Sequence
 
@@ -185,8 +186,8 @@ def constant_calls(recording: Recording) -> set[int]:
 
 
 def written_place(call: Call) -> Place:
-    """Return the place that a call writes: of an array, all or the part that it copies to."""
-    return call.arguments[0] if call.function is np.copyto else call.writes
+    """Return the place that a call writes: of an array, all or the part that is assigned to."""
+    return call.arguments[0] if call.function is operator.setitem else call.writes
 
 
 def overlap(one: Place, other: Place, sizes: Sequence[int]) -> bool:
@@ -269,13 +270,12 @@ def blocks(argument: Any) -> set[int]:
     return {place.block for place in found(Place, argument)}
 
 
-def leaves(value: Any) -> Iterator[Any]:
-    """Yield what is no tuple in tuples of tuples, in order."""
-    if isinstance(value, tuple):
-        for part in value:
-            yield from leaves(part)
-    else:
-        yield value
+def leaves(value: tuple) -> list[Any]:
+    """Return what is no tuple in a tuple of tuples, in order."""
+    flat: list[Any] = []
+    for part in value:
+        flat += leaves(part) if isinstance(part, tuple) else [part]
+    return flat
 
 
 def _check_outcome(outcome: Any) -> None:

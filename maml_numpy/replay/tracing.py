@@ -196,7 +196,7 @@ class Trace:
             return result
         held = value.tobytes()
         alike = value.size and held == value.flat[0].tobytes() * value.size  # then one number says it all
-        return self.add(np.copyto, (result, np.asarray(value.flat[0]) if alike else value.copy()), result)
+        return self.add(operator.setitem, (result, ..., np.asarray(value.flat[0]) if alike else value.copy()), result)
 
     def _filled_with(self, array: np.ndarray) -> "Traced":
         """A traced array that holds a constant one."""
@@ -236,7 +236,7 @@ class Traced(NDArrayOperatorsMixin):
     def _copied(self, value: Any) -> "Traced":
         """`value`, a copy of this array, perhaps of another dtype or shape."""
         result = self._trace.new(value)
-        self._trace.add(np.copyto, (result._view(result._value.reshape(self.shape)), self, "unsafe"), result)
+        self._trace.add(operator.setitem, (result._view(result._value.reshape(self.shape)), ..., self), result)
         return result
 
     def __array_namespace__(self) -> Trace:
@@ -309,9 +309,9 @@ class Traced(NDArrayOperatorsMixin):
         if not np.may_share_memory(part._value, self._value):  # no view: indices in lists or arrays
             trace.add(operator.setitem, (self, key, value), self)
         elif not isinstance(value, Traced):
-            trace.add(np.copyto, (part, np.asarray(value).astype(self.dtype)), self)
+            trace.add(operator.setitem, (part, ..., np.asarray(value).astype(self.dtype)), self)
         elif value.place != part.place:  # else it was changed in place, and is there already
-            trace.add(np.copyto, (part, value, "unsafe"), self)
+            trace.add(operator.setitem, (part, ..., value), self)
 
     def __pow__(self, exponent: Any) -> "Traced":
         return self._trace.call(_number_power if self._number else operator.pow, self, exponent)
@@ -338,7 +338,7 @@ class Traced(NDArrayOperatorsMixin):
         else:
             result = trace.target(out)
             mine.dot(theirs, result._value)
-        return trace.add(np.dot, (self, other, result), result)
+        return trace.add(np.ndarray.dot, (self, other, result), result)
 
     def reshape(self, *shape: Any) -> "Traced":
         """Return what NumPy's method returns: a view where it can be one."""
