@@ -5,7 +5,7 @@ Derived in derivations/25_replay.md.
 
 import operator
 from bisect import bisect_left, insort_left
-from typing import Any, Callable, Iterator, NamedTuple, Optional, Sequence
+from typing import Any, Callable, NamedTuple, Optional, Sequence
 
 import numpy as np
 
