@@ -129,20 +129,20 @@ class Network:
         (T, P), overwritten. taps_bar: cotangents arriving at the tapped activations. to_x: whether x_bar is asked for.
         Returns x_bar (T, N, D), or None for zero or where it is not asked for.
         """
-        dparams_bars = self.by_layer(dtheta_bar)
+        at = list(zip(run.params, run.caches, deltas, bars, self.by_layer(dtheta_bar)))
+
+        def moves(i: int) -> bool:
+            return bars[i] is not None or bool(at[i][-1])
 
         def curvature(i: int) -> Optional[Array]:
-            if bars[i] is None and not dparams_bars[i]:
-                return None
-            return self.layers[i].curvature(run.params[i], run.caches[i], deltas[i], bars[i], dparams_bars[i])
-        x_bar = self._down(run, y_bar, self.by_layer(theta_bar), taps_bar, to_x, curvature)
-        share = like(theta_bar)
-        for i, params_bar in enumerate(self.by_layer(share)):
-            if bars[i] is None and not dparams_bars[i]:
-                _set_zero(params_bar)
+            return self.layers[i].curvature(*at[i]) if moves(i) else None
+        for i, params_bar in enumerate(self.by_layer(theta_bar)):
+            if params_bar and moves(i):
+                self.layers[i].gradient_curvature(*at[i], params_bar)
             elif params_bar:
-                self.layers[i].gradient_curvature(run.params[i], run.caches[i], deltas[i], bars[i], dparams_bars[i],
-                                                  params_bar)
+                _set_zero(params_bar)
+        share = like(theta_bar)
+        x_bar = self._down(run, y_bar, self.by_layer(share), taps_bar, to_x, curvature)
         theta_bar += share  # (network.6)
         return x_bar
 
@@ -187,8 +187,8 @@ class Network:
         return found
 
 
-def _set_zero(views: Optional[Views]) -> None:
-    for view in (views or {}).values():
+def _set_zero(views: Views) -> None:
+    for view in views.values():
         view[...] = 0
 
 
