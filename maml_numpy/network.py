@@ -175,12 +175,17 @@ class Network:
                 raise ValueError(f"what arrives at tap {name} must be {run.taps[name].shape}, got {tap.shape}")
 
     def by_layer(self, theta: Any) -> list[Any]:
-        """The blocks of a flat vector, (P,) or (T, P), as views, one dictionary per layer; for None, None for each."""
+        """The blocks of a flat vector, (P,) or (T, P), as views, one dictionary per layer; for None, None for each.
+
+        The blocks of a (1, P) vector are those of a shared one: one task shares them with no other.
+        """
         if theta is None:
             return self._nothing
         if isinstance(theta, Vector):
             return theta.layers
         self.layout.check(theta)
+        if theta.ndim == 2 and len(theta) == 1:
+            theta = theta[0]
         found, lead = self._no_blocks.copy(), theta.shape[:-1]
         for i, places in self._places:
             found[i] = {block: theta[..., place].reshape(lead + shape) for block, place, shape in places}
