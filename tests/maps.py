@@ -39,18 +39,19 @@ def judged(layer, params, bars, x, dy, dx_bar):
     """The largest relative error of every derivative against the complex step, by name, such as "dW" for a block W."""
     found, errors = all_maps(layer, params, bars, x, dy, dx_bar), {}
 
-    def passes(name, value):
-        changed = {key: value if key == name else array for key, array in params.items()}
-        changed = {key: array.astype(value.dtype) for key, array in changed.items()}
-        return all_maps(layer, changed, bars, (value if name == "x" else x).astype(value.dtype),
-                        value if name == "dy" else dy, dx_bar)
+    def at(name, value):
+        arrays = {key: array.astype(value.dtype) for key, array in {**params, "x": x, "dy": dy, name: value}.items()}
+        return {key: arrays.pop(key) for key in params}, arrays["x"], arrays["dy"]
 
     def first(name, value):
-        return (dy * passes(name, value).y).sum()
+        blocks, x, dy = at(name, value)
+        return (dy * layer.forward(blocks, x)[0]).sum()
 
     def second(name, value):
-        result = passes(name, value)
-        return (dx_bar * result.dx).sum() + sum((bars[key] * result.dparams[key]).sum() for key in bars)
+        blocks, x, dy = at(name, value)
+        _, cache = layer.forward(blocks, x)
+        layer.gradient(blocks, cache, dy, out := room(blocks))
+        return (dx_bar * layer.backward(blocks, cache, dy)).sum() + sum((bars[key] * out[key]).sum() for key in bars)
 
     def against(label, value, phi, name, at):
         steps = 1e-30j * np.eye(at.size).reshape(-1, *at.shape)

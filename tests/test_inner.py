@@ -179,6 +179,15 @@ def test_alpha_zero_adapts_nothing_and_the_way_back_only_sums():
     assert np.allclose(pullback(c).theta, c.sum(0), rtol=1e-14)
 
 
+@pytest.mark.parametrize("keep", [True, False])
+def test_a_pullback_through_several_steps_is_called_once(keep):
+    _, pullback = steps(THETA, [SUPPORT] * 2, 0.1, keep=keep)
+    c = np.ones((problems.T, THETA.size))
+    pullback(c)
+    with pytest.raises(RuntimeError, match="call it once"):
+        pullback(c)
+
+
 def test_no_steps_is_no_adaptation():
     assert inner.adapt(OBJECTIVE, THETA, [], 0.1) is THETA
     theta, pullback = steps(THETA, [], 0.1)

@@ -29,7 +29,7 @@ def test_float32_stays_float32(loss):
     losses, cache = loss.forward(y, target)
     dloss = np.ones(3, "f")
     dy = loss.backward(cache, dloss)
-    y_bar = loss.double_backward(cache, dloss, dy)
+    y_bar = loss.curvature(cache, dloss, dy)
     assert losses.dtype == dy.dtype == np.float32 and (y_bar is None or y_bar.dtype == np.float32)
     assert (y_bar is None) == ("y_bar" in loss.zeros)
 
@@ -40,8 +40,8 @@ def test_without_a_task_axis(loss):
     assert alone[0].shape == () and alone[0] == pytest.approx(both[0][0], rel=1e-14)
     dloss = np.array([0.3])
     assert np.allclose(loss.backward(alone[1], dloss[0]), loss.backward(both[1], dloss)[0], rtol=1e-14)
-    y_bar = loss.double_backward(alone[1], dloss[0], Y[0])
-    assert y_bar is None or np.allclose(y_bar, loss.double_backward(both[1], dloss, Y[:1])[0], rtol=1e-14)
+    y_bar = loss.curvature(alone[1], dloss[0], Y[0])
+    assert y_bar is None or np.allclose(y_bar, loss.curvature(both[1], dloss, Y[:1])[0], rtol=1e-14)
 
 
 def test_l1_at_its_kink_and_on_complex_numbers():

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from subjects_policy import sparse_rows
+from problems import sparse_rows
 
 from maml_numpy.layers import Dense, SparseDense, SparseRows, joined
 
@@ -26,13 +26,23 @@ def test_it_equals_the_dense_layer(N):
     dy, outs = RNG.standard_normal((N, M)), [{"Wb": np.full((D + 1, M), np.nan)} for _ in range(4)]
     y, cache = sparse.forward(params, x)
     wanted, dense_cache = dense.forward(params, x.dense(D))
-    assert sparse.backward(params, cache, dy, outs[0]) is None
-    dense.backward(params, dense_cache, dy, outs[1])
-    dy_bar, x_bar = sparse.double_backward(params, cache, dy, None, bars, outs[2])
-    dense_dy_bar, _ = dense.double_backward(params, dense_cache, dy, None, bars, outs[3])
+    sparse.gradient(params, cache, dy, outs[0])
+    dense.gradient(params, dense_cache, dy, outs[1])
+    dy_bar, dense_dy_bar = sparse.tangent(params, cache, None, bars), dense.tangent(params, dense_cache, None, bars)
+    sparse.gradient_curvature(params, cache, dy, None, bars, outs[2])
+    dense.gradient_curvature(params, dense_cache, dy, None, bars, outs[3])
     for found, reference in ((y, wanted), (outs[0]["Wb"], outs[1]["Wb"]), (dy_bar, dense_dy_bar)):
         assert np.allclose(found, reference, rtol=1e-12, atol=1e-12)
-    assert not outs[2]["Wb"].any() and not outs[3]["Wb"].any() and x_bar is None
+    assert not outs[2]["Wb"].any() and not outs[3]["Wb"].any()
+
+
+def test_an_index_has_no_derivative():
+    layer, x = SparseDense(D, M), frames(3)
+    params, dy = {"Wb": RNG.standard_normal((D + 1, M))}, RNG.standard_normal((3, M))
+    _, cache = layer.forward(params, x)
+    with pytest.raises(NotImplementedError):
+        layer.backward(params, cache, dy)
+    assert layer.curvature(params, cache, dy, None, params) is None
 
 
 @pytest.mark.parametrize("N", [1, 257, 513])
@@ -47,7 +57,7 @@ def test_rows_that_nothing_is_active_in_keep_their_gradient_at_zero():
     layer, x = SparseDense(D, M), frames(600)
     params, out = {"Wb": RNG.standard_normal((D + 1, M))}, {"Wb": np.full((D + 1, M), np.nan)}
     _, cache = layer.forward(params, x)
-    layer.backward(params, cache, RNG.standard_normal((600, M)), out)
+    layer.gradient(params, cache, RNG.standard_normal((600, M)), out)
     never = np.setdiff1d(np.arange(D), x.index)
     assert len(never) and not out["Wb"][never].any() and out["Wb"][np.unique(x.index)].all()
 
