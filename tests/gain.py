@@ -31,3 +31,28 @@ class Gain(Layer):
 
     def gradient_curvature(self, params, x, dy, dx_bar, dparams_bar, params_bar):
         write((dx_bar * dy if dx_bar is not None else 0 * dy).sum(axis=-2, keepdims=True), params_bar["g"])
+
+
+class Affine(Gain):
+    """y = x g + s: two blocks, so that a layer has several."""
+
+    zeros = frozenset({"s_bar"})
+
+    def __init__(self, D):
+        super().__init__(D)
+        self.shapes = {"g": (1, D), "s": (1, D)}
+
+    def forward(self, params, x):
+        return x * params["g"] + params["s"], x
+
+    def gradient(self, params, x, dy, dparams):
+        super().gradient(params, x, dy, dparams)
+        write(dy.sum(axis=-2, keepdims=True), dparams["s"])
+
+    def tangent(self, params, x, dx_bar, dparams_bar):
+        dy_bar = super().tangent(params, x, dx_bar, dparams_bar)
+        return dy_bar if dparams_bar is None else dy_bar + dparams_bar["s"]
+
+    def gradient_curvature(self, params, x, dy, dx_bar, dparams_bar, params_bar):
+        super().gradient_curvature(params, x, dy, dx_bar, dparams_bar, params_bar)
+        params_bar["s"][...] = 0
