@@ -1,4 +1,4 @@
-"""The contract of a layer: shapes, sharing, writing once, None as zero, precision. test_gradcheck proves derivatives."""
+"""The contract of a layer: shapes, sharing, writing once, None as zero, precision. test_gradcheck has the proofs."""
 
 import numpy as np
 import pytest

@@ -187,7 +187,7 @@ class Some(Vector):
 
 
 def test_layers_without_a_place_are_neither_reached_nor_written(monkeypatch, rng):
-    """What moves nothing below: backward ends above it, the sweep up begins above it, and results are those of zeros."""
+    """Backward ends above them, the sweep up begins above them, and results are those of zeros."""
     net = mlp([2, 5, 4, 1], Tanh)
     theta, dtheta, theta_bar, moves = rng.standard_normal((4, 3, net.layout.size))
     x, dy, y_bar = rng.standard_normal((3, 3, 2)), *rng.standard_normal((2, 3, 3, 1))
