@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from test_low_rank import problem
 
-from maml_numpy import inner
+from maml_numpy import low_rank
 from maml_numpy.algorithms import MAML
 from maml_numpy.backend import array_module
 from maml_numpy.losses import L1, MSE
@@ -71,7 +71,7 @@ def test_every_rule_and_method_is_repeated(run):
                          ids=str)
 @pytest.mark.parametrize("K", [1, 5])
 def test_random_shapes_and_options(monkeypatch, options, K, factored):
-    monkeypatch.setattr(inner, "pays", lambda objective, theta, batches: factored)
+    monkeypatch.setattr(low_rank, "factors_pay", lambda *_: factored)
     for seed in range(4):
         objective, theta, support, query = problem(seed, criterion=(MSE, L1)[seed % 2])
         repeated(MAML(objective, 0.05, K, **options).meta_gradient, theta, support, query)
