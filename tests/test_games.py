@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from trained import trained_in
+from walk import Walk, make, network
 
 from maml_numpy import experiments, runs
 from maml_numpy.experiments import cartpole, games, pong
@@ -20,7 +21,7 @@ from maml_numpy.layers import Dense, ReLU
 from maml_numpy.network import Network
 from maml_numpy.optim import SGD
 from maml_numpy.rl import returns, rollout
-from maml_numpy.rl.environments import Control, Outcome, Pong
+from maml_numpy.rl.environments import Control, Pong
 from maml_numpy.rl.policy import PPO, Decisions, Reinforce, kl, softmax
 from maml_numpy.rl.training import Collected, Minibatches
 from maml_numpy.rl.trust_region import TrustRegion
@@ -30,44 +31,6 @@ from maml_numpy.training import NonFinite
 ROOT = Path(__file__).parents[1]
 RNG = np.random.default_rng(0)
 SMALL = cartpole.Config(iterations=3, episodes=4, H=8, updates=2, size=50)
-
-
-class Walk:
-    """A line to walk on: action 1 goes up and earns 1, action 0 goes down; seven steps. May be told to misbehave."""
-
-    D, A, skip = 1, 2, 1
-
-    def __init__(self, at_step=7, fault=None, flag=None):
-        self.at_step, self.fault, self.flag = at_step, fault, flag
-
-    def reset(self, seed):
-        self.place, self.steps = np.float32(seed % 3), 0
-        return self.seen()
-
-    def seen(self):
-        return np.array([[self.place]], np.float32)
-
-    def step(self, action):
-        self.steps += 1
-        self.place += 2 * action - 1
-        if self.steps == self.at_step and (self.flag is None or not os.path.exists(self.flag)):
-            if self.fault == "die":
-                if self.flag:
-                    open(self.flag, "w").close()
-                os.kill(os.getpid(), signal.SIGKILL)
-            if self.fault == "raise":
-                raise OSError("the screen is gone")
-            if self.fault == "nan":
-                return Outcome(self.seen(), float("nan"), False, False, False)
-        return Outcome(self.seen(), float(action), False, self.steps == 7, self.steps == 7)
-
-
-def network():
-    return Network(1, [Dense(1, 4), ReLU(), Dense(4, 2)])
-
-
-def make(*walk):
-    return Walk(*walk), network()
 
 
 def theta():

@@ -147,7 +147,7 @@ def test_a_loss_that_is_no_number_stops(tmp_path):
 
 
 def test_a_short_training_tells_futures_apart(tmp_path):
-    config = replace(SMALL, iterations=1000, size=8, shifts=(1, 2))
+    config = replace(SMALL, iterations=700, size=8, shifts=(1, 2))
     found = video.test(config, "variational", trained(tmp_path / "v", config, "variational").theta)
     average = video.test(config, "deterministic", trained(tmp_path / "d", config, "deterministic").theta)
     assert found["of_floor"] < 0.2 and min(found["usage"]) > 0.3 and 0.4 < found["kl"] <= log(2)
@@ -156,7 +156,7 @@ def test_a_short_training_tells_futures_apart(tmp_path):
 
 @pytest.mark.parametrize("choice", [{"hard": True}, {"likelihood": "bernoulli"}])
 def test_the_other_choices_learn_too(tmp_path, choice):
-    config = replace(SMALL, iterations=600, size=8, shifts=(1, 2), **choice)
+    config = replace(SMALL, iterations=500, size=8, shifts=(1, 2), **choice)
     before = video.test(config, "variational", video.start(config, "variational", 0))
     after = video.test(config, "variational", trained(tmp_path, config, "variational").theta)
     assert after["error"] < 0.3 * before["error"] and 0 <= after["sharp"] <= 1
