@@ -286,6 +286,24 @@ def test_a_trust_region_is_kept_and_used(delta):
     assert np.isclose(facts["loss"], -(np.expm1(taken) * batch.decisions.advantage).mean()) and facts["loss"] < 0
 
 
+@pytest.mark.parametrize("delta, damping", [(0.001, 0.3), (0.02, 1.0)])
+def test_the_first_length_tried_is_the_one_that_the_quadratic_model_allows(delta, damping):
+    """Of one half of v (F + damping) v: delta. The damping keeps the divergence below, so nothing is halved."""
+    net = Network(4, [Dense(4, 8), ReLU(), Dense(8, 2)])
+    params = net.initialise(np.random.default_rng(2), uniform_fan_in, np.float64)
+    x, old, batch = collected(np.random.default_rng(3), net, params)
+    region = TrustRegion(delta, damping)
+    after, _, facts = region.improve(net, params, region.start(params), batch, RNG)
+    v, F = after - params, 0
+    for action in range(2):  # F is the mean of the outer products of log pi's gradient, each action by its share
+        for share, row in zip(old.pi[:, action], x):
+            y, run = net.forward(params, row[None])
+            slope = np.empty_like(params)
+            net.backward(run, (np.arange(2) == action) - softmax(y).pi, slope)
+            F = F + share * np.outer(slope, slope) / len(x)
+    assert facts["halvings"] == 0 and np.isclose(v @ F @ v + damping * v @ v, 2 * delta, rtol=1e-6)
+
+
 def test_without_anything_to_gain_the_trust_region_stays():
     net = Network(4, [Dense(4, 8), ReLU(), Dense(8, 2)])
     params = net.initialise(np.random.default_rng(2), uniform_fan_in, np.float64)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from problems import sparse_rows
 
+from maml_numpy.initialisers import he_normal
 from maml_numpy.layers import Dense, SparseDense, SparseRows, joined
 
 RNG = np.random.default_rng(0)
@@ -45,6 +46,13 @@ def test_an_index_has_no_derivative():
     assert layer.curvature(params, cache, dy, None, params) is None
 
 
+def test_it_begins_as_the_initialiser_draws_with_biases_of_zero():
+    params = {"Wb": np.full((D + 1, M), np.nan)}
+    SparseDense(D, M).initialise(np.random.default_rng(4), he_normal, params)
+    assert np.array_equal(params["Wb"][:-1], he_normal(np.random.default_rng(4), (D, M)))
+    assert not params["Wb"][-1].any()
+
+
 @pytest.mark.parametrize("N", [1, 257, 513])
 def test_the_order_within_a_row_does_not_matter(N):
     x, params = frames(N), {"Wb": RNG.standard_normal((D + 1, M))}
@@ -66,6 +74,16 @@ def test_blocks_share_columns():
     blocks = SparseDense(D, M).split(frames(1000))
     assert sorted(np.concatenate([block.rows for block in blocks])) == list(range(1000))
     assert np.mean([len(block.columns) for block in blocks]) < 0.8 * D
+
+
+def test_rows_without_anything_come_first_and_the_others_by_their_rarest_column():
+    index = np.array([9, 2, 9, 5, 9])  # of rows 1, 2, 2, 4, 4: 9 is in three of them, so 2 and 5 are the rarer
+    x = SparseRows(index, np.ones(5), np.array([0, 0, 1, 3, 3, 5]))
+    rows = joined([x] * 60)
+    blocks = SparseDense(D, M).split(rows)
+    kind = np.concatenate([block.rows for block in blocks]) % 5
+    assert [len(block.rows) for block in blocks] == [256, 44]
+    assert kind.tolist() == [0, 3] * 60 + [2] * 60 + [4] * 60 + [1] * 60
 
 
 def test_taking_and_joining_rows():

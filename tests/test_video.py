@@ -123,6 +123,16 @@ def test_images_are_mixed_by_their_shares():
     assert np.allclose(mixed(z, mask), mask[:, :1] * images[..., 0] + mask[:, 1:] * images[..., 1])
 
 
+def test_without_an_encoder_there_is_nothing_to_say_of_codes():
+    predictor = Predictor(Network(9, [Convolution(3, 3, 1, 2, 1)]), Network(1, [Dense(1, 2), Softmax()]), None, MSE(),
+                          weight=2.0, balance=3.0)
+    x, following = RNG.standard_normal((2, 4, 9))
+    theta = RNG.standard_normal(predictor.layout.size)
+    loss, parts, _ = predictor.gradient(theta, x, following, np.zeros((4, 1)), GumbelSoftmax(1.0))
+    assert parts == (loss, 0, 0)
+    assert np.isclose(loss, MSE().forward(predictor.predict(theta, x, np.ones((4, 1))), following)[0])
+
+
 def trained(folder, config, method, upto=None):
     return trained_in(folder, video.recipe(config, method, 0), upto)
 

@@ -129,7 +129,7 @@ class SparseDense(Layer):
         if x.N <= BLOCK:
             return [self._block(slice(None), x, *_active(x.index, self.D))]
         often = np.bincount(x.index, minlength=self.D)
-        rarest = np.full(x.N, often.max() * self.D)
+        rarest = np.zeros(x.N, often.dtype)
         some = np.diff(x.start) > 0
         rarest[some] = np.minimum.reduceat(often[x.index] * self.D + x.index, x.start[:-1][some])
         order = np.argsort(rarest % self.D, kind="stable")
