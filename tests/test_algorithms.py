@@ -2,7 +2,7 @@ import numpy as np
 import problems
 import pytest
 
-from maml_numpy.algorithms import MAML, JointTraining
+from maml_numpy.algorithms import MAML, JointTraining, MetaSGD, Reptile
 from maml_numpy.backend import array_module
 from maml_numpy.batch import Batch
 from maml_numpy.parameters import Layout
@@ -105,3 +105,11 @@ def test_query_of_other_tasks_is_refused(algorithm):
         algorithm.meta_gradient(THETA, Batch(SUPPORT.x.tolist(), SUPPORT.y), QUERY)
     with pytest.raises(ValueError, match="query x"):
         algorithm.meta_gradient(THETA, SUPPORT, Batch(QUERY.x[0], QUERY.y[0]))
+
+
+@pytest.mark.parametrize("algorithm", [MAML(OBJECTIVE, 0.1), MAML(OBJECTIVE, 0.1, second_order=False),
+                                       MetaSGD(OBJECTIVE), JointTraining(OBJECTIVE), Reptile(OBJECTIVE, 0.1, 2, 3)],
+                         ids=["maml", "fomaml", "meta_sgd", "joint", "reptile"])
+def test_theta_must_be_an_array(algorithm):
+    with pytest.raises(TypeError, match="expected an array of NumPy or CuPy, got list"):
+        algorithm.meta_gradient(np.zeros(algorithm.layout.size).tolist(), SUPPORT, QUERY)

@@ -35,3 +35,8 @@ def test_an_inner_rate_of_zero_is_legal_and_adapts_nothing():
 def test_numbers_that_make_no_sense_are_refused(alpha, K, words):
     with pytest.raises(ValueError, match=words):
         made(alpha, K)
+
+
+def test_what_is_learned_must_be_an_array():
+    with pytest.raises(TypeError, match="expected an array of NumPy or CuPy, got list"):
+        made(0.1).meta_gradient([0.0] * made(0.1).layout.size, SOURCE, TARGET)
