@@ -229,15 +229,16 @@ def start(objective: Any, theta: Array, batches: Sequence[Any], rates: Sequence[
 
     rates: of each step. A layer whose rates are all the constant 0 stays shared. What `factors_pay` approves of becomes
     factors, the rest an array for each task. Tasks that start apart stay as they are, and so do an objective that is
-    not `blockwise` and a theta that moves with a rate for each parameter.
+    not `blockwise`, a theta that moves with a rate for each parameter, and one of which nothing moves.
     """
     if theta.ndim > 1 or not getattr(objective, "blockwise", False) or any(getattr(rate, "ndim", 0) for rate in rates):
         return theta
     network = objective.network
-    moves = [not names or any(not is_zero(rate_of(rate, name)) for rate in rates for name in names.values())
+    moves = [any(not is_zero(rate_of(rate, name)) for rate in rates for name in names.values())
              for names in network.block_names]
     factors = factors_pay(network, moves, batches)
-    if not batches or all(moves) and not factors:
+    still = any(names and not moving for names, moving in zip(network.block_names, moves))
+    if not any(moves) or not still and not factors:
         return theta
     return in_blocks(network, theta, len(batches[0][0]), moves, factors)
 
