@@ -118,7 +118,7 @@ class Watched:
     layout = OBJECTIVE.layout
 
     def __init__(self):
-        self.records, self.thetas, self.alive, self.alive_thetas = WeakSet(), [], [], []
+        self.records, self.thetas, self.gradients, self.alive, self.alive_thetas = WeakSet(), [], [], [], []
 
     def check(self, theta, batch, name):
         OBJECTIVE.check(theta, batch, name)
@@ -126,6 +126,7 @@ class Watched:
     def gradient(self, theta, batch, dloss, dtheta):
         if theta.strides[0] and not any(one() is theta for one in self.thetas):
             self.thetas.append(ref(theta))
+        self.gradients.append(ref(dtheta))
         self.alive.append(len(self.records))
         self.alive_thetas.append(self.count())
         losses, inside = OBJECTIVE.gradient(theta, batch, dloss, dtheta)
@@ -170,6 +171,19 @@ def test_with_caches_every_theta_is_kept_and_in_first_order_none(second_order, k
     objective = Watched()
     _, pullback = inner.steps(objective, THETA, [SUPPORT] * 8, [0.01] * 8, second_order)
     assert objective.count() == kept and len(objective.records) == (8 if second_order else 0) and pullback
+
+
+@pytest.mark.parametrize("second_order", [True, False])
+@pytest.mark.parametrize("alpha, kept", [
+    (0.1, 0), ({"dense1": 0.1}, 0), (VECTOR, 3), ({"dense1": np.array([0.1]), "dense2": 0.1}, 3),
+], ids=["number", "blocks", "vector", "learned block"])
+def test_gradients_are_kept_for_the_cotangents_of_rates_alone(alpha, kept, second_order):
+    objective = Watched()
+    rates = inner.per_step(alpha, OBJECTIVE.layout, 3)
+    _, pullback = inner.steps(objective, THETA, [SUPPORT] * 3, rates, second_order)
+    assert sum(one() is not None for one in objective.gradients) == kept
+    alphas = pullback(np.ones((problems.T, THETA.size))).alphas
+    assert len(alphas) == 3 and not any(one() is not None for one in objective.gradients)
 
 
 def test_alpha_zero_adapts_nothing_and_the_way_back_only_sums():
