@@ -67,9 +67,7 @@ BOIL = {"dense1": 0.1, "dense2": 0.1, "dense3": 0.1}
     # BOIL: the head is passed, and has its gradient at the end of every way back, but no step
     (BOIL, True, lambda K: 4 * K + 2, lambda K: 9 * K + 3, lambda K: 6 * K + 3, EACH - {"dense4"}),
     (BOIL, False, lambda K: 2 * K + 2, lambda K: 3 * K + 3, lambda K: 2 * K + 3, EACH - {"dense4"}),
-    # nothing moves: the gradient of the query loss at the start, and the support set's forward passes
-    (0.0, True, lambda K: K + 2, lambda K: K + 3, lambda K: K + 3, set()),
-], ids=["MAML", "FO-MAML", "ANIL", "FO-ANIL", "BOIL", "FO-BOIL", "zero"])
+], ids=["MAML", "FO-MAML", "ANIL", "FO-ANIL", "BOIL", "FO-BOIL"])
 def test_units_of_a_meta_gradient(alpha, second_order, first, inner, head, own, K, counted, rng):
     """A middle layer of MAML costs 12 for K = 1, one of ANIL's body 6, in flattened products."""
     found, stacked = units(counted, MAML(objective(), alpha, K, second_order), rng)

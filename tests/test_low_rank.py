@@ -139,7 +139,7 @@ def forms(objective, theta, batches, alpha=0.1):
     (0.1, "fff"), (0.0, "ooo"), ({"dense3": 0.1}, "ssf"), ({"dense1": 0.1, "dense2": 0.2}, "ffs"), ({}, "ooo"),
     ([{"dense3": 0.1}, {"dense2": 0.1}], "sff"), ([0.1, {"dense3": 0.1}], "fff"), ([{}, 0.0], "ooo"),
 ])
-def test_layers_whose_rates_are_all_zero_stay_shared_where_others_move(alpha, wanted):
+def test_layers_whose_rates_are_all_zero_stay_shared_and_where_nothing_moves_theta_stays_an_array(alpha, wanted):
     objective, batch = Supervised(mlp([1, 200, 200, 30], ReLU), MSE()), Batch(*np.ones((2, 50, 1, 1)))
     names = {"f": "factors", "s": "shared", "o": "own"}
     theta = objective.network.initialise(RNG, he_normal, np.float64)
