@@ -301,6 +301,22 @@ def test_a_cotangent_that_all_tasks_share_needs_no_memory_of_its_own(second_orde
     assert np.allclose(found, wanted, rtol=1e-13, atol=1e-15)
 
 
+@pytest.mark.parametrize("second_order", [True, False])
+@pytest.mark.parametrize("shape", [(1, THETA.size), (THETA.size,), (7, 3)])
+def test_a_cotangent_of_another_shape_is_refused(shape, second_order):
+    _, pullback = steps(THETA, [SUPPORT] * 2, 0.1, second_order=second_order)
+    with pytest.raises(ValueError, match=r"theta_bar must be \(2, 69\): tasks, parameters; got"):
+        pullback(np.ones(shape))
+
+
+def test_the_pullback_through_several_steps_is_called_once():
+    _, pullback = steps(THETA, [SUPPORT] * 2, 0.1)
+    bar = np.ones((problems.T, THETA.size))
+    pullback(bar)
+    with pytest.raises(RuntimeError, match="call it once"):
+        pullback(bar)
+
+
 def test_theta_that_does_not_fit_is_refused():
     with pytest.raises(ValueError, match="P = 69"):
         inner.adapt(OBJECTIVE, THETA[:-1], [SUPPORT], 0.1)

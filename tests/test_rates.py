@@ -30,7 +30,6 @@ FORMS = {
     "number": 0.1, "integer": 1, "NumPy's number": np.float32(0.25), "array of one number": np.array(0.2), "zero": 0,
     "block": {"dense3": 0.1}, "all but one": {"dense1": 0.1, "affine1": 0.3, "dense2": 0.2}, "none": {},
     "group": {"affine1": 0.2}, "one of a group": {"affine1.s": 0.3, "dense2": np.float64(0.1)},
-    "group and one": {"affine1": 0.2, "affine1.g": 0.4}, "vector": VECTOR, "list of numbers": [0.1, 0.3],
     "tuple of mappings": ({"dense3": 0.2}, {"dense1": 0.1, "dense3": 0.3}), "list of vectors": [VECTOR, VECTOR[::-1]],
     "mixed": [{"dense2": 0.2}, VECTOR], "number and block": (0.1, {"dense1": 0.2}), "array (K, P)": np.stack(
         [VECTOR, VECTOR ** 2]),
@@ -264,6 +263,7 @@ OTHER = VECTOR[1:]
 MISTAKES = {
     "unknown block": ({"dense9": 0.1}, f"alpha names 'dense9'; {NAMES}"),
     "part of a name": ({"dense": 0.1}, f"alpha names 'dense'; {NAMES}"),
+    "twice": ({"affine1": 0.2, "affine1.g": 0.4}, "alpha names affine1.g twice, the second time as 'affine1.g'"),
     "piece": ({"dense1.W": 0.1}, f"alpha names 'dense1.W'; {NAMES}"),
     "unknown block of a step": ([0.1, {"dense9": 0.1}], f"alpha names 'dense9'; {NAMES}"),
     "wrong length": (OTHER, rf"a rate per parameter must be \({P},\) for this layout, got \({P - 1},\)"),
