@@ -8,6 +8,7 @@ from ..backend import Array
 from ..parameters import Layout
 from ..replay import Arena, Program, arrays
 from .algorithm import Algorithm, MetaGradient
+from .maml import MAML
 
 PROGRAMS = 64  # shapes for which one algorithm keeps a program
 
@@ -48,3 +49,8 @@ class Replayed:
                 return self.algorithm.meta_gradient(*inputs)
             program = self._programs[tuple(key)] = Program(self.algorithm.meta_gradient, inputs, self._arena)
         return program(*inputs)
+
+    @classmethod
+    def examples(cls) -> list[Any]:
+        """See `Algorithm`."""
+        return [cls(MAML.examples()[0])]
