@@ -41,7 +41,8 @@ def cases() -> Iterator[Case]:
 
 
 def rows(*only: str) -> Iterator[Row]:
-    """Judge every subject whose name begins with one of `only`, or all; yields verdicts as they fall. An error in a rule is a row that fails."""
+    """Judge every subject whose name begins with one of `only`, or all; yields verdicts as they fall. An error in a
+    rule is a row that fails."""
     for name, claims in cases():
         if chosen(name, only):
             yield from judged(name, claims)

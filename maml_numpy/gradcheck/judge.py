@@ -91,13 +91,21 @@ def judge(claim: Claim | DirectionClaim) -> Iterator[Row]:
         references = [slope(claim.curve) for slope in (complex_slope, difference_slope)]
     else:
         references = [gradient(slope, claim.phi, claim.at) for slope in (complex_slope, difference_slope)]
-        if claim.signs is not None:
-            here, signs = claim.signs(claim.at), claim.signs
-            kept = np.array([all((signs(claim.at + step * e) == here).all() for step in (STEP, -STEP))
-                             for e in _units(claim.at)]).reshape(claim.at.shape)
+        if claim.signs is not None and claim.value.shape == claim.at.shape:
+            kept = _smooth(claim, claim.signs, references[1])
     where = claim.subject, claim.tensor
     yield verdict(*where, "complex step", claim.value, references[0], COMPLEX_TOLERANCE, claim.zero)
     yield verdict(*where, "difference", claim.value, references[1], DIFFERENCE_TOLERANCE, claim.zero, kept)
+
+
+def _smooth(claim: Claim, signs: Callable[[Array], Array], difference: Array) -> Array:
+    """False for the entries that differ and whose step crosses a kink, True for all others, in the shape of `at`."""
+    far = ~(np.abs(claim.value - difference) <= DIFFERENCE_TOLERANCE * np.abs(claim.value).max(initial=0)).ravel()
+    kept, here = np.ones(claim.at.size, bool), signs(claim.at) if far.any() else None
+    for j, e in enumerate(_units(claim.at)):
+        if far[j]:
+            kept[j] = all((signs(claim.at + step * e) == here).all() for step in (STEP, -STEP))
+    return kept.reshape(claim.at.shape)
 
 
 def verdict(subject: str, tensor: str, method: str, value: Array, reference: Array, tolerance: float,
