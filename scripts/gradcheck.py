@@ -12,6 +12,7 @@ from maml_numpy import backend, plots
 from maml_numpy.algorithms import MAML
 from maml_numpy.gradcheck import DirectionClaim, catalogue, complex_slope, devices, difference_slope, problems, v_curve
 from maml_numpy.gradcheck.check import file_subjects
+from maml_numpy.gradcheck.judge import in_words
 
 PLOT_STEPS = np.logspace(-1, -13, 49)
 PLOTTED = "error against step size of one derivative of MAML's whole meta-gradient (K = 2, tanh, MSE)"
@@ -75,8 +76,7 @@ def run(argv):
         for row in group:
             one.add(row), total.add(row)
             if args.verbose or not row.passed:
-                print(f"  {row.tensor:<18} {row.method:<18} {row.error:>8.1e} of {row.tolerance:.0e}, {row.entries} "
-                      f"entries, {row.skipped} skipped: {'pass' if row.passed else 'FAIL: ' + row.reason}")
+                print(f"  {in_words(row)}")
         word = "FAIL" if one.failed else "pass"
         print(f"{subject:<{width}} {one.rows:>5} {one.skipped:>7}  {word:<7}  {one.errors()}", flush=True)
     print(f"{total.rows} rows, {total.failed} failed, {total.skipped} entries skipped at kinks; largest error by "

@@ -1,6 +1,7 @@
 """For whoever writes a rule: one call judges all of it, and raises with the rows that fail."""
 
 import importlib.util
+import inspect
 import sys
 from functools import partial
 from pathlib import Path
@@ -12,8 +13,8 @@ from ..backend import Array
 from ..batch import Inputs
 from ..layers import Layer
 from .claims import objective_claims
-from .contract import check_instance, check_layer_kind, described, needed
-from .judge import Row, rows_of
+from .contract import cast, check_instance, check_layer_kind, described, needed
+from .judge import Row, in_words, rows_of
 from .methods import Meta, algorithm_claims
 from .problems import N, N_QUERY, T, batch_of
 from .rules import layer_claims, loss_claims
@@ -32,7 +33,8 @@ class GradcheckError(AssertionError):
     def __init__(self, rows: list[Row]):
         self.rows = rows
         failed = [row for row in rows if not row.passed]
-        super().__init__("\n".join([f"{len(failed)} of {len(rows)} rows fail:", *map(line, failed)]))
+        lines = [f"{row.subject}: {in_words(row)}" for row in failed]
+        super().__init__("\n".join([f"{len(failed)} of {len(rows)} rows fail:", *lines]))
 
 
 def check_layer(layer: Layer, x: Any = None, D: Optional[int] = None, rng: Generator = None) -> list[Row]:
@@ -44,7 +46,7 @@ def check_layer(layer: Layer, x: Any = None, D: Optional[int] = None, rng: Gener
     `GradcheckError` where a row fails.
     """
     check_layer_kind(layer)
-    return _settled(layer_subjects("layer", layer, x, D, rng))
+    return _settled(layer_subjects("", layer, x, D, rng))
 
 
 def check_loss(loss: Any, y: Optional[Array] = None, target: Any = None, rng: Generator = None) -> list[Row]:
@@ -54,7 +56,9 @@ def check_loss(loss: Any, y: Optional[Array] = None, target: Any = None, rng: Ge
     (2, 3, 4), where they are not given. Raises as `check_layer` does.
     """
     check_instance("check_loss", "a loss", loss, LOSS)
-    return _settled(loss_subjects("loss", loss, y, target, rng))
+    if isinstance(loss, Layer):
+        raise TypeError(f"check_loss takes a loss, got the layer {type(loss).__name__}: use check_layer")
+    return _settled(loss_subjects("", loss, y, target, rng))
 
 
 def check_objective(objective: Any, of_psi: Optional[Callable[[Array], Any]] = None, theta: Optional[Array] = None,
@@ -65,7 +69,7 @@ def check_objective(objective: Any, of_psi: Optional[Callable[[Array], Any]] = N
     drawn by the widths of objective.network where they are not given. Raises as `check_layer` does.
     """
     check_instance("check_objective", "an objective", objective, OBJECTIVE)
-    return _settled(objective_subjects("objective", objective, of_psi, theta, batch, rng))
+    return _settled(objective_subjects("", objective, of_psi, theta, batch, rng))
 
 
 def check_algorithm(algorithm: Any, support: Any = None, query: Any = None, theta: Optional[Array] = None,
@@ -78,14 +82,7 @@ def check_algorithm(algorithm: Any, support: Any = None, query: Any = None, thet
     Each of P entries takes three meta-gradients: choose small widths. Raises as `check_layer` does.
     """
     check_instance("check_algorithm", "an algorithm", algorithm, ALGORITHM)
-    return _settled(algorithm_subjects("algorithm", algorithm, support, query, theta, zeros, rng))
-
-
-def line(row: Row) -> str:
-    """A row in words."""
-    skipped = f", {row.skipped} skipped at kinks" if row.skipped else ""
-    return (f"{row.subject}: {row.tensor}, {row.method}: error {row.error:.1e}, allowed {row.tolerance:.0e}, "
-            f"{row.entries} entries{skipped}: {'pass' if row.passed else 'FAIL: ' + row.reason}")
+    return _settled(algorithm_subjects("", algorithm, support, query, theta, zeros, rng))
 
 
 def instance_subjects(room: str, rule: Any, *more: Any) -> Subjects:
@@ -124,9 +121,12 @@ def loss_subjects(room: str, loss: Any, y: Optional[Array] = None, target: Any =
 
 def objective_subjects(room: str, objective: Any, of_psi: Optional[Callable[[Array], Any]] = None,
                        theta: Optional[Array] = None, batch: Any = None, rng: Generator = None) -> Subjects:
-    """One. Raises ValueError where nothing can be drawn for it."""
+    """One. Raises ValueError where nothing can be drawn for it, or made with another psi."""
+    if hasattr(objective, "psi") and of_psi is None:
+        raise ValueError(f"{type(objective).__name__} has an attribute psi: give of_psi, psi -> the objective with it")
     rng = np.random.default_rng(14) if rng is None else rng
     theta = 0.6 * rng.standard_normal(objective.layout.size) if theta is None else theta
+    theta, batch = cast((theta, batch), np.float64)
     if batch is None:
         network = _network(objective, "check_objective", "batch")
         batch = batch_of(network, rng, T, N)
@@ -155,6 +155,7 @@ def algorithm_subjects(room: str, algorithm: Any, support: Any = None, query: An
             support = Inputs(rng.standard_normal((tasks, inner.K, network.D)))
         support = batch_of(network, rng, tasks, N) if support is None else support
         query = batch_of(network, rng, tasks, N_QUERY) if query is None else query
+    theta, support, query = cast((theta, support, query), np.float64)
     yield _named(room, algorithm), partial(algorithm_claims, algorithm=algorithm, at=Meta(theta, support, query),
                                            zeros=zeros)
 
@@ -165,8 +166,10 @@ def file_subjects(place: str) -> Iterator[tuple[str, Callable[[], Iterator[Any]]
     path, _, name = place.partition(":")
     module = _imported(Path(path))
     if not hasattr(module, name):
-        there = ", ".join(key for key, one in vars(module).items() if getattr(one, "__module__", "") == module.__name__)
-        raise ValueError(f"{path} has no {name or 'empty name'}; it has {there or 'nothing of its own'}")
+        there = [key for key, one in vars(module).items() if getattr(one, "__module__", "") == module.__name__
+                 and not inspect.isfunction(one)]
+        wrong = f"{path} has no {name}" if name else f"name what to judge, as {path}:Name"
+        raise ValueError(f"{wrong}; it has {', '.join(there) or 'no class or instance of its own'}")
     rule = getattr(module, name)
     found = [rule]
     if isinstance(rule, type):
@@ -205,7 +208,7 @@ def _network(objective: Any, check: str, what: str) -> Any:
 
 
 def _named(room: str, rule: Any) -> str:
-    return f"{room}, {described(rule)}"
+    return ", ".join(filter(None, [room, described(rule)]))
 
 
 def _settled(subjects: Subjects) -> list[Row]:

@@ -131,11 +131,14 @@ class Maps:
         y, cache = found
         if isinstance(x, np.ndarray):
             self._check("forward", "y", y, x.shape[:-1] + (getattr(self.layer, "M", x.shape[-1]),))
+            check_complex(self.layer, "forward", "y", x, y)
         return y, cache
 
     def backward(self, params: Views, cache: Any, dy: Array, x: Array) -> Array:
         """dx, in the shape of x."""
-        return self._check("backward", "dx", self._call("backward", params, cache, dy), x.shape)
+        dx = self._check("backward", "dx", self._call("backward", params, cache, dy), x.shape)
+        check_complex(self.layer, "backward", "dx", dy, dx)
+        return dx
 
     def gradient(self, params: Views, cache: Any, dy: Array, theta: Array) -> Array:
         """dtheta, in the shape of theta."""
@@ -167,12 +170,18 @@ class Maps:
     def _written(self, method: str, views: str, arguments: tuple, theta: Array) -> Array:
         """What a map writes into the views of a vector that held NaN."""
         out = np.full_like(theta, np.nan)
-        room = self.blocks(out)
+        room = dict(self.blocks(out))
+        given: dict[str, Array] = dict(room)
         self._call(method, *arguments, room)
-        for block, view in room.items():
-            if np.isnan(view).any() and all(np.isfinite(array).all() for array in self.blocks(theta).values()):
-                raise ValueError(f"{self.name}.{method} must write every entry of {views}[{block!r}] {view.shape}, and "
-                                 "not add to what is there: NaN stays where NaN was")
+        for block, view in given.items():
+            where = f"{self.name}.{method} must write every entry of {views}[{block!r}] {view.shape}"
+            if room[block] is not view:
+                raise ValueError(f"{where}, and not put another array in its place")
+            if np.isnan(view).any():
+                again = np.zeros_like(theta)
+                self._call(method, *arguments, dict(self.blocks(again)))
+                if not np.isnan(again).any():
+                    raise ValueError(f"{where}, and not add to what is there: NaN stays where NaN was")
         return out
 
 
@@ -183,11 +192,19 @@ def called(rule: Any, method: str, *arguments: Any) -> Any:
     except NotImplementedError:
         raise ValueError(f"{type(rule).__name__} has no {method}") from None
     except Exception as error:
-        shapes = ", ".join(str(one.shape) for one in arguments if isinstance(one, np.ndarray))
-        given = f" for arrays {shapes}" if shapes else ""
-        number = next((f", {one.dtype}" for one in arguments if isinstance(one, np.ndarray)), "")
-        raise ValueError(f"{type(rule).__name__}.{method}{given}{number} raises {type(error).__name__}: {error}"
-                         ) from error
+        raise ValueError(f"{type(rule).__name__}.{method} raises {type(error).__name__}: {error}; it was given "
+                         f"{', '.join(map(_form, arguments))}") from error
+
+
+def _form(argument: Any) -> str:
+    """An argument by its shape and dtype."""
+    if isinstance(argument, np.ndarray):
+        return f"{argument.dtype} {argument.shape}"
+    if isinstance(argument, Mapping):
+        return "{" + ", ".join(f"{name}: {_form(one)}" for name, one in argument.items()) + "}"
+    if hasattr(argument, "_fields"):
+        return f"{type(argument).__name__}({', '.join(map(_form, argument))})"
+    return "None" if argument is None else type(argument).__name__
 
 
 def check_shape(rule: Any, method: str, tensor: str, found: Any, shape: tuple[int, ...]) -> Array:
@@ -196,3 +213,11 @@ def check_shape(rule: Any, method: str, tensor: str, found: Any, shape: tuple[in
         got = found.shape if isinstance(found, (np.ndarray, np.generic)) else type(found).__name__
         raise ValueError(f"{type(rule).__name__}.{method} must give {tensor} {shape}, got {got}")
     return found
+
+
+def check_complex(rule: Any, method: str, tensor: str, given: Any, found: Array) -> None:
+    """Raise ValueError where a map drops the imaginary part of what it is given: no complex step can judge it."""
+    if isinstance(given, np.ndarray) and given.dtype.kind == "c" and found.dtype.kind != "c":
+        raise ValueError(f"{type(rule).__name__}.{method} must give a complex {tensor} for complex numbers, got "
+                         f"{found.dtype}: decide on the real part, as in (x.real > 0) * x, and take no abs, sign, "
+                         "maximum or .real of what is differentiated")

@@ -147,6 +147,14 @@ def fact(subject: str, tensor: str, method: str, objection: str = "") -> Row:
     return Row(subject, tensor, method, float("nan") if objection else 0.0, 0.0, 1, 0, not objection, objection)
 
 
+def in_words(row: Row) -> str:
+    """A row as a line, without its subject."""
+    numbers = "" if row.tolerance == 0 and row.error != row.error else \
+        f" error {row.error:.1e}, at most {row.tolerance:.0e}, {row.entries} entries,"
+    skipped = f" {row.skipped} skipped at kinks," if row.skipped else ""
+    return f"{row.tensor}, {row.method}:{numbers}{skipped} {'pass' if row.passed else 'FAIL: ' + row.reason}"
+
+
 def rows_of(claims: Iterable[Claim | DirectionClaim | Row]) -> Iterator[Row]:
     """The verdicts on claims; verdicts among them stay as they are."""
     for claim in claims:

@@ -7,7 +7,7 @@ import numpy as np
 
 from ..backend import Array, mapped
 from ..layers import Layer
-from .contract import Maps, called, cast, changes, check_shape, snapshot
+from .contract import Maps, called, cast, changes, check_complex, check_shape, snapshot
 from .judge import COMPLEX_TOLERANCE, Claim, DirectionClaim, Row, by_piece, fact, verdict
 from .problems import FLOAT32_TOLERANCE, N, T, away_from_zero, kinks
 
@@ -49,6 +49,9 @@ def drawn_for(maps: Maps, own: bool, x: Any, D: Optional[int], rng: np.random.Ge
     if width is not None and D is not None and D != width:
         raise ValueError(f"{maps.name} takes D = {width} features, got D = {D}")
     x = away_from_zero(rng, (T, N, width or D or 4)) if x is None else x
+    if not isinstance(x, np.ndarray) and not maps.size:
+        raise ValueError(f"x must be an array (T, N, D) for {maps.name}, which has no parameters, got "
+                         f"{type(x).__name__}")
     if isinstance(x, np.ndarray):
         if x.ndim != 3 or width not in (None, x.shape[-1]):
             raise ValueError(f"x must be (T, N, {width or 'D'}) for {maps.name}, got {x.shape}")
@@ -140,6 +143,7 @@ def loss_claims(subject: str, loss: Any, y: Optional[Array] = None, target: Any 
     if y is None:
         target = rng.standard_normal((T, N, 4)) if target is None else target
         y = target + away_from_zero(rng, target.shape)
+    y, target = cast((y, target), np.float64)
     at = {"y": y, "target": target, "dloss": rng.standard_normal(len(y)), "dy_bar": rng.standard_normal(y.shape)}
     zero = "y_bar" in getattr(loss, "zeros", frozenset())
     evaluate = partial(loss_results, loss)
@@ -167,6 +171,7 @@ def loss_claims(subject: str, loss: Any, y: Optional[Array] = None, target: Any 
 def loss_results(loss: Any, v: Point) -> Results:
     """What the three maps give; zeros for a curvature of None."""
     losses, cache = _pair(loss, v)
+    check_complex(loss, "forward", "loss", v["y"], losses)
     y, dloss = v["y"], v["dloss"]
     dy = check_shape(loss, "backward", "dy", called(loss, "backward", cache, dloss), y.shape)
     y_bar = called(loss, "curvature", cache, dloss, v["dy_bar"])
