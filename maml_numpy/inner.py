@@ -11,7 +11,7 @@ from .backend import Array, array_module
 from .layers import plus
 from .objectives import Objective
 from .parameters import gradient_like, like, per_task
-from .rates import Rate, check_precision, cotangent, is_learned, per_step
+from .rates import Rate, cotangent, is_learned, per_step, placed
 
 
 class Cotangents(NamedTuple):
@@ -51,7 +51,7 @@ def step(objective: Objective, theta: Any, batch: Any, alpha: Rate, second_order
     def pullback(theta_bar: Any) -> Cotangents:
         alpha_bar = cotangent(alpha, theta_bar, dtheta)
         carried = theta_bar.sum(axis=0) if shared else theta_bar  # (inner.4)
-        if record is None:
+        if not second_order:
             return Cotangents(carried, None, (alpha_bar,))  # (inner.5)
         dtheta_bar = -alpha * theta_bar  # (inner.2)
         theta_bar = like(carried)
@@ -63,20 +63,18 @@ def step(objective: Objective, theta: Any, batch: Any, alpha: Rate, second_order
 
 def steps(objective: Objective, theta: Any, batches: Sequence[Any], rates: Sequence[Rate], second_order: bool = True,
           keep: bool = True) -> tuple[Any, Pullback]:
-    """One step on each batch, as one: theta_K, and the pullback through all of them.
+    """One step on each batch, as one: theta_K, and the pullback through all of them, to be called once.
 
     theta: as for `step`. rates: of each step. keep: True keeps what the way back needs of each step (fast); False keeps
     about sqrt(2 K) of the theta_k, from which the pullback takes the steps again (small).
     """
+    if keep or not second_order:
+        return _chain([partial(step, objective, batch=batch, alpha=rate, second_order=second_order)
+                       for batch, rate in zip(batches, rates)], theta)
     K = len(batches)
-    starts = [k for k in range(K) if keep or not second_order or k == 0 or _is_triangular(K - k)]  # (inner.7)
-    takes = []
-    for begin, end in zip(starts, [*starts[1:], K]):
-        if keep or not second_order:
-            takes.append(partial(step, objective, batch=batches[begin], alpha=rates[begin], second_order=second_order))
-        else:
-            takes.append(partial(_segment, objective, batches=batches[begin:end], rates=rates[begin:end]))
-    return _chain(takes, theta)
+    starts = [k for k in range(K) if k == 0 or _is_triangular(K - k)]  # (inner.7)
+    return _chain([partial(_segment, objective, batches=batches[begin:end], rates=rates[begin:end])
+                   for begin, end in zip(starts, [*starts[1:], K])], theta)
 
 
 def _segment(objective: Objective, theta: Any, batches: Sequence[Any], rates: Sequence[Rate]) -> tuple[Any, Pullback]:
@@ -101,8 +99,10 @@ def _chain(takes: Sequence[Callable[..., tuple[Any, Pullback]]], theta: Any) -> 
         pullbacks.append(pullback)
 
     def chained(theta_bar: Any) -> Cotangents:
+        if len(pullbacks) < len(takes):
+            raise RuntimeError("the pullback through several steps keeps nothing after its use: call it once")
         total = Cotangents(theta_bar)
-        while pullbacks:  # used up, so that nothing of a step outlives its use
+        while pullbacks:
             one = pullbacks.pop()(total.theta)
             total = Cotangents(one.theta, plus(total.psi, one.psi), one.alphas + total.alphas)
         return total
@@ -116,21 +116,21 @@ def adapt(objective: Objective, theta: Array, batches: Sequence[Any], alpha: Any
     steps are those of training. Raises ValueError when a batch does not fit, batches differ in their tasks, or alpha
     does not fit.
     """
-    rates = per_step(alpha, objective.layout, len(batches))
-    check(objective, theta, batches, rates)
+    rates = check(objective, theta, batches, per_step(alpha, objective.layout, len(batches)))
     for batch, rate in zip(batches, rates):
         theta, _ = step(objective, theta, batch, rate, second_order=False)
     return theta
 
 
-def check(objective: Objective, theta: Array, batches: Sequence[Any], rates: Sequence[Rate]) -> None:
-    """Raise ValueError unless the batches fit the objective at theta and are of the same tasks, and the rates fit."""
+def check(objective: Objective, theta: Array, batches: Sequence[Any], rates: Sequence[Rate]) -> list[Rate]:
+    """Return the rates, their arrays in theta's library. Raise ValueError unless the batches fit the objective at theta
+    and are of the same tasks, and the rates have theta's precision."""
     for batch in {id(batch): batch for batch in batches}.values():  # the same one again needs no second look
         objective.check(theta, batch, "support")
     tasks = {len(batch[0]) for batch in batches}
     if len(tasks) > 1:
         raise ValueError(f"every step needs the same tasks, got support sets of {sorted(tasks)} tasks")
-    check_precision(rates, theta)
+    return placed(rates, theta)
 
 
 def _is_triangular(n: int) -> bool:

@@ -89,10 +89,10 @@ class L1:
 
 
 class BernoulliCache(NamedTuple):
-    """p: the probability of a 1, (T, N, M). r: p - target."""
+    """r: the probability p of a 1, minus the target, (T, N, M). slope: of p in the logit."""
 
-    p: Array
     r: Array
+    slope: Array
 
 
 class Bernoulli:
@@ -102,10 +102,11 @@ class Bernoulli:
 
     def forward(self, y: Array, target: Array) -> tuple[Array, BernoulliCache]:
         """logits y, target (T, N, M) -> losses (T,)."""
-        xp, p = array_module(y), sigmoid(y)
-        positive = (y.real > 0).astype(y.real.dtype)
-        loss = (positive - target) * y + xp.log1p(xp.exp((1 - 2 * positive) * y))
-        return loss.sum(axis=(-2, -1)) * _weight(y), BernoulliCache(p, p - target)  # (losses.7)
+        positive, decay = _split(y)
+        p, q = _shares(positive, decay)
+        loss = (positive - target) * y + array_module(y).log1p(decay)
+        r = (1 - target) * p - target * q  # (losses.11)
+        return loss.sum(axis=(-2, -1)) * _weight(y), BernoulliCache(r, p * q)  # (losses.7)
 
     def backward(self, cache: BernoulliCache, dloss: Array) -> Array:
         """dloss (T,) -> dy (T, N, M)."""
@@ -113,7 +114,7 @@ class Bernoulli:
 
     def curvature(self, cache: BernoulliCache, dloss: Array, dy_bar: Array) -> Array:
         """dy_bar (T, N, M) -> y_bar (T, N, M)."""
-        return (_weight(cache.r) * dloss)[..., None, None] * cache.p * (1 - cache.p) * dy_bar  # (losses.9)
+        return (_weight(cache.r) * dloss)[..., None, None] * cache.slope * dy_bar  # (losses.9)
 
     @classmethod
     def examples(cls) -> list[Any]:
@@ -122,8 +123,20 @@ class Bernoulli:
 
 
 def sigmoid(y: Array) -> Array:
-    """1 / (1 + exp(-y)), by tanh, which does not overflow."""
-    return 0.5 + 0.5 * array_module(y).tanh(0.5 * y)  # (losses.10)
+    """1 / (1 + exp(-y)), to full precision on both sides of 0 and without overflow."""
+    return _shares(*_split(y))[0]
+
+
+def _split(y: Array) -> tuple[Array, Array]:
+    """1 where y > 0 and 0 elsewhere, and exp(-|y|); of a complex y, the sign is that of its real part."""
+    positive = (y.real > 0).astype(y.real.dtype)
+    return positive, array_module(y).exp((1 - 2 * positive) * y)
+
+
+def _shares(positive: Array, decay: Array) -> tuple[Array, Array]:
+    """The probabilities of a 1 and of a 0, neither of them by a difference."""
+    negative = 1 - positive
+    return (positive + negative * decay) / (1 + decay), (negative + positive * decay) / (1 + decay)  # (losses.10)
 
 
 def _weight(r: Array) -> float:

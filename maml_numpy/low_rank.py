@@ -229,22 +229,30 @@ def start(objective: Any, theta: Array, batches: Sequence[Any], rates: Sequence[
 
     rates: of each step. A layer whose rates are all the constant 0 stays shared. What `factors_pay` approves of becomes
     factors, the rest an array for each task. Tasks that start apart stay as they are, and so do an objective that is
-    not `blockwise` and a theta that moves with a rate for each parameter.
+    not `blockwise`, a theta that moves with a rate for each parameter, and one of which nothing moves.
     """
     if theta.ndim > 1 or not getattr(objective, "blockwise", False) or any(getattr(rate, "ndim", 0) for rate in rates):
         return theta
     network = objective.network
-    moves = [not names or any(not is_zero(rate_of(rate, name)) for rate in rates for name in names.values())
+    moves = [any(not is_zero(rate_of(rate, name)) for rate in rates for name in names.values())
              for names in network.block_names]
     factors = factors_pay(network, moves, batches)
-    if not batches or all(moves) and not factors:
+    still = any(names and not moving for names, moving in zip(network.block_names, moves))
+    if not any(moves) or not still and not factors:
         return theta
-    T, xp = len(batches[0][0]), array_module(theta)
+    return in_blocks(network, theta, len(batches[0][0]), moves, factors)
 
+
+def in_blocks(network: Any, theta: Array, T: int, moves: Sequence[bool], factors: bool) -> Blocks:
+    """theta (P,), where T tasks start, block by block.
+
+    moves: of each layer. The blocks of a layer that does not move stay shared. Those of one that moves become factors
+    where `factors` says so and the layer takes them by `products`, and otherwise an array for each task.
+    """
     def form(layer: Any, block: str, view: Array) -> Any:
         if factors and block in layer.low_rank:
             return LowRank(view.shape[0], view, [], view.shape[0])
-        return xp.broadcast_to(view, (T, *view.shape))
+        return array_module(theta).broadcast_to(view, (T, *view.shape))
     layers = [{block: form(layer, block, view) if moving else view for block, view in views.items()}
               for layer, moving, views in zip(network.layers, moves, network.by_layer(theta))]
     return Blocks(network, theta, layers, ndim=1)

@@ -99,7 +99,9 @@ class Network:
         place for. Raises ValueError for a name that is no tap, an array of another shape than the tap, a dtheta of
         another layout.
         """
-        return self._down(run, dy, self.by_layer(dtheta), dtaps, to_x)
+        deltas: Bars = self._nothing.copy()
+        dx = self._down(run, dy, self.by_layer(dtheta), dtaps, to_x, passed=deltas.__setitem__)
+        return dx, deltas
 
     def tangent(self, run: Pass, dtheta_bar: Any, dx_bar: Optional[Array] = None) -> Bars:
         """First sweep of second order, input to output: the cotangent of dx, and then of every layer's dy, in order.
@@ -127,43 +129,43 @@ class Network:
         (T, P), overwritten. taps_bar: cotangents arriving at the tapped activations. to_x: whether x_bar is asked for.
         Returns x_bar (T, N, D), or None for zero or where it is not asked for.
         """
-        dparams_bars = self.by_layer(dtheta_bar)
+        at = list(zip(run.params, run.caches, deltas, bars, self.by_layer(dtheta_bar)))
+
+        def moves(i: int) -> bool:
+            return bars[i] is not None or bool(at[i][-1])
 
         def curvature(i: int) -> Optional[Array]:
-            if bars[i] is None and not dparams_bars[i]:
-                return None
-            return self.layers[i].curvature(run.params[i], run.caches[i], deltas[i], bars[i], dparams_bars[i])
-        x_bar, _ = self._down(run, y_bar, self.by_layer(theta_bar), taps_bar, to_x, curvature)
-        share = like(theta_bar)
-        for i, params_bar in enumerate(self.by_layer(share)):
-            if bars[i] is None and not dparams_bars[i]:
-                _set_zero(params_bar)
+            return self.layers[i].curvature(*at[i]) if moves(i) else None
+        for i, params_bar in enumerate(self.by_layer(theta_bar)):
+            if params_bar and moves(i):
+                self.layers[i].gradient_curvature(*at[i], params_bar)
             elif params_bar:
-                self.layers[i].gradient_curvature(run.params[i], run.caches[i], deltas[i], bars[i], dparams_bars[i],
-                                                  params_bar)
+                _set_zero(params_bar)
+        share = like(theta_bar)
+        x_bar = self._down(run, y_bar, self.by_layer(share), taps_bar, to_x, curvature)
         theta_bar += share  # (network.6)
         return x_bar
 
     def _down(self, run: Pass, v: Any, views: list[Optional[Views]], taps: Taps, to_x: bool,
-              curvature: Callable[[int], Optional[Array]] = lambda i: None) -> tuple[Optional[Array], Bars]:
-        """Carry v from output to input. At each layer add what arrives at its tap, write the gradient into its view, and
-        add its curvature on the way to its input. Stop at the lowest layer with a view or a tap, or carry on to x."""
+              curvature: Callable[[int], Optional[Array]] = lambda i: None,
+              passed: Callable[[int, Optional[Array]], None] = lambda i, v: None) -> Optional[Array]:
+        """Carry v from output to input. At each layer add what arrives at its tap, write the gradient into its view,
+        and add its curvature on the way to its input. Stop at the lowest layer with a view or a tap, or go on to x."""
         if taps:
             self._check_taps(run, taps)
-        carried: Bars = self._nothing.copy()
         ends = next((i for i, view in enumerate(views) if to_x or view or self.names[i] in taps), len(views))
         for i in range(len(self.layers) - 1, ends - 1, -1):
             layer, params, cache, view = self.layers[i], run.params[i], run.caches[i], views[i]
             if taps:
                 v = plus(v, taps.get(self.names[i]))
-            carried[i] = v
+            passed(i, v)
             if view and v is None:
                 _set_zero(view)
             elif view:
                 layer.gradient(params, cache, v, view)  # (network.2)
             if i > ends or to_x:
                 v = plus(None if v is None else layer.backward(params, cache, v), curvature(i))  # (network.5)
-        return v if to_x else None, carried
+        return v if to_x else None
 
     def _check_taps(self, run: Pass, taps: Taps) -> None:
         for name, tap in taps.items():
@@ -173,20 +175,25 @@ class Network:
                 raise ValueError(f"what arrives at tap {name} must be {run.taps[name].shape}, got {tap.shape}")
 
     def by_layer(self, theta: Any) -> list[Any]:
-        """The blocks of a flat vector, (P,) or (T, P), as views, one dictionary per layer; for None, None for each."""
+        """The blocks of a flat vector, (P,) or (T, P), as views, one dictionary per layer; for None, None for each.
+
+        The blocks of a (1, P) vector are those of a shared one: one task shares them with no other.
+        """
         if theta is None:
             return self._nothing
         if isinstance(theta, Vector):
             return theta.layers
         self.layout.check(theta)
+        if theta.ndim == 2 and len(theta) == 1:
+            theta = theta[0]
         found, lead = self._no_blocks.copy(), theta.shape[:-1]
         for i, places in self._places:
             found[i] = {block: theta[..., place].reshape(lead + shape) for block, place, shape in places}
         return found
 
 
-def _set_zero(views: Optional[Views]) -> None:
-    for view in (views or {}).values():
+def _set_zero(views: Views) -> None:
+    for view in views.values():
         view[...] = 0
 
 

@@ -53,7 +53,9 @@ class Layout:
         return {name: theta[..., place].reshape(lead + shape) for name, (place, shape) in self.places.items()}
 
     def check(self, theta: Array) -> None:
-        """Raise ValueError unless theta is a vector of this layout, (P,) or (T, P), that views can share."""
+        """Raise ValueError unless theta is a vector of this layout, (P,) or (T, P), that views can share, and TypeError
+        for what is no array."""
+        array_module(theta)
         if theta.ndim not in (1, 2) or theta.shape[-1] != self.size:
             raise ValueError(f"a parameter vector must have shape (P,) or (T, P) with P = {self.size} for this layout "
                              f"({self}), got {theta.shape}")

@@ -143,8 +143,9 @@ def _kept(rate: Any) -> Any:
     return float(rate)
 
 
-def check_precision(rates: Sequence[Rate], theta: Array) -> None:
-    """Raise ValueError for a rate per parameter of another precision than theta's."""
+def placed(rates: Sequence[Rate], theta: Array) -> list[Rate]:
+    """The rates with their arrays in theta's library. Raises ValueError for one of another precision than theta's."""
     for rate in rates:
         if not isinstance(rate, (float, BlockRates)) and rate.dtype not in (theta.dtype, theta.real.dtype):
             raise ValueError(f"alpha is {rate.dtype}, theta {theta.dtype}: convert one of them")
+    return [rate if isinstance(rate, (float, BlockRates)) else array_module(theta).asarray(rate) for rate in rates]

@@ -183,13 +183,11 @@ def posts(job):
 def widths(job):
     """A meta-gradient with factors beside the same with matrices, against the hidden width; draws the notes' figure."""
     from functools import partial
-    from unittest.mock import patch
 
     import numpy as np
-    from peers import problem
+    from peers import meta_gradient, problem
 
-    from maml_numpy import inner, plots
-    from maml_numpy.algorithms import MAML
+    from maml_numpy import low_rank, plots
     from maml_numpy.replay import Arena, Program
     found = {}
     print(f"one meta-gradient, (T, N) = (25, 10), float32, us\n{'K':>4}{'H':>6}{'matrices':>12}{'factors':>12}"
@@ -200,13 +198,13 @@ def widths(job):
             p = problem(H=width, K=K)
             programs, batch = {}, (p.theta, p.support, p.query)
             for form in rows:
-                with patch.object(inner, "pays", lambda *_, form=form: form == "factors"):
-                    programs[form] = Program(MAML(p.objective, p.alpha, K).meta_gradient, batch, Arena())
+                programs[form] = Program(partial(meta_gradient, p, form == "factors"), batch, Arena())
             times = in_turn({form: partial(program, *batch) for form, program in programs.items()}, job["blocks"])
             a, b = (float(np.median(values)) * 1e6 for values in times.values())
             rows["matrices"].append(a)
             rows["factors"].append(b)
-            chosen = "factors" if inner.pays(p.objective, p.theta, [p.support] * K) else "matrices"
+            pays = low_rank.factors_pay(p.objective.network, [True] * 5, [p.support] * K)
+            chosen = "factors" if pays else "matrices"
             print(f"{K:>4}{width:>6}{a:>12.0f}{b:>12.0f}{a / b:>8.2f}  {chosen}", flush=True)
     plots.save(plots.width_curves(WIDTHS, found), FIGURES / "low_rank.png")
     print(f"saved {FIGURES / 'low_rank.png'}")
@@ -255,7 +253,8 @@ def peak(job):
     import numpy as np
     from peers import problem
 
-    from maml_numpy.algorithms import MAML, Replayed
+    from maml_numpy.algorithms import MAML
+    from maml_numpy.replay import Replayed
     N, H, n = 512, 1024, 2048
     p, rng = problem(1, N, H), np.random.default_rng(0)
     a, b = rng.standard_normal((2, n, n)).astype(np.float32)

@@ -6,9 +6,10 @@ import numpy as np
 from peers import BETA, problem, torch_func
 
 from maml_numpy import plots
-from maml_numpy.algorithms import MAML, Replayed
+from maml_numpy.algorithms import MAML
 from maml_numpy.backend import to_device
 from maml_numpy.optim import Adam
+from maml_numpy.replay import Replayed
 from maml_numpy.training import train
 
 TASKS, WIDTHS, SLOWEST = (1, 3, 10, 30, 100, 300, 1000, 3000, 10_000), (40, 256, 1024), 2.0  # seconds an iteration

@@ -24,7 +24,7 @@ STYLE = {"mathtext.fontset": "cm", "font.family": "DejaVu Sans", "font.size": 10
 
 
 def backward_is_a_function():
-    """Forward and its vector-Jacobian product; then backward, itself a function, and its own."""
+    """Forward and its vector-Jacobian product; then this, itself a function, and its own."""
     figure, ax = canvas(52, "One idea, applied twice")
     left, right, once, twice = 20.5, 63.5, 34, 12.5
     label(ax, left, 45.5, "a function: inputs left, outputs right", style="italic")
@@ -33,58 +33,62 @@ def backward_is_a_function():
     gradients = [(r"$d\theta$", GRADIENT), ("$dx$", GRADIENT)]
     out, into = ([(f"${text}$", COTANGENT) for text in bars] for bars in (
         (r"\bar{\theta}", r"\bar{x}", r"\overline{dy}"), (r"\overline{d\theta}", r"\overline{dx}")))
-    _machine(ax, left, once, "forward", VALUE, [theta, x], [("$y$", VALUE)])
-    _machine(ax, right, once, "backward", GRADIENT, gradients, [dy], r"$\theta$, $x$")
-    _machine(ax, left, twice, "backward", GRADIENT, [theta, x, dy], gradients)
-    _machine(ax, right, twice, "double_backward", COTANGENT, out, into, r"$\theta$, $x$, $dy$")
+    first, second = ["gradient", "backward"], ["gradient_curvature", "curvature", "tangent"]
+    _machine(ax, left, once, ["forward"], VALUE, [theta, x], [("$y$", VALUE)])
+    _machine(ax, right, once, first, GRADIENT, gradients, [dy], r"$\theta$, $x$")
+    _machine(ax, left, twice, first, GRADIENT, [theta, x, dy], gradients)
+    _machine(ax, right, twice, second, COTANGENT, out, into, r"$\theta$, $x$, $dy$")
     label(ax, right, once + 7, r"the derivative of $\langle dy,\, y\rangle$ in $\theta$ and $x$")
     label(ax, right, twice + 7, r"the derivative of $\langle \overline{d\theta},\, d\theta\rangle + "
           r"\langle \overline{dx},\, dx\rangle$ in $\theta$, $x$ and $dy$")
-    arrow(ax, [(right, once - 4.8), (right, 25), (left, 25), (left, twice + 5.1)], GREY, style="--")
+    arrow(ax, [(right, once - 5.3), (right, 25), (left, 25), (left, twice + 5.6)], GREY, style="--")
     label(ax, (left + right) / 2, 26.5, "the same rule, now read as a function of its own", SMALL)
     key(ax, 2, [VALUE, GRADIENT, COTANGENT])
     return figure
 
 
-def _machine(ax, x, y, name, color, inputs, outputs, point=""):
-    """Draw a box with arrows from the left to the right, or back where it is a derivative, taken at `point`."""
-    box(ax, x, y, 17, 9.5, name, color, 12)
+def _machine(ax, x, y, names, color, inputs, outputs, point=""):
+    """Draw a box with arrows from the left to the right, or back where it is a derivative, taken at `point`. names: of
+    the map that gives each result, beside its arrow."""
+    box(ax, x, y, 19, 10.5, "", color)
+    for i, name in enumerate(names):
+        label(ax, x, y + 3.1 * ((len(names) - 1) / 2 - i), name, 12)
     if point:
-        label(ax, x, y - 3, f"at {point}")
+        label(ax, x + 1.2, y - 6.6, f"at {point}", ha="left")
     for side, ends in ((-1, inputs), (1, outputs)):
         for i, (text, tint) in enumerate(ends):
             at = y + 3.1 * ((len(ends) - 1) / 2 - i)
-            near, far = (x + side * 8.6, at), (x + side * 13.6, at)
+            near, far = (x + side * 9.6, at), (x + side * 14, at)
             arrow(ax, [far, near] if (side < 0) != bool(point) else [near, far], tint)
-            label(ax, x + side * 15.8, at, text, LARGE)
+            label(ax, x + side * 16.2, at, text, LARGE)
 
 
 def dense():
     """The dense layer's equations, every array a rectangle with the sizes on its sides."""
-    figure, ax = canvas(73, "The dense layer: three maps, and the shape of every array")
+    figure, ax = canvas(80, "The dense layer: six maps, and the shape of every array")
     x, W, b, dy = (r"$x$", "ND", VALUE), ("$W$", "DM", VALUE), ("$b$", "1M", VALUE), ("$dy$", "NM", GRADIENT)
     dy_bar, dx_bar, dW_bar, db_bar = (rf"$\overline{{{name}}}$" for name in ("dy", "dx", "dW", "db"))
     notes = {"forward": "$N$ examples, $D$ features in, $M$ out; $b$ is one more row of $W$, met by a one",
-             "backward": "$dy$ comes in", "double_backward": f"{dx_bar}, {dW_bar} and {db_bar} come in"}
-    lanes = [("forward", VALUE, 58, [(1.5, ["$y$|NM", "=", x, W, "+", b]), (41, ["="])]),
-             ("backward", GRADIENT, 41, [
+             "backward, gradient": "$dy$ comes in", "tangent": f"{dx_bar}, {dW_bar} and {db_bar} come in",
+             "curvature, gradient_curvature": f"$dy$, {dx_bar} and {dW_bar} come in"}
+    lanes = [("forward", VALUE, 65, [(1.5, ["$y$|NM", "=", x, W, "+", b]), (41, ["="])]),
+             ("backward, gradient", GRADIENT, 48, [
                  (1.5, ["$dx$|ND", "=", dy, (r"$W^{\!\top}$", "MD", VALUE)]),
                  (33, ["$dW$|DM", "=", (r"$x^{\!\top}$", "DN", VALUE), dy]),
                  (58.5, ["$db$|1M", "=", (r"$1^{\!\top}$", "1N", VALUE), dy])]),
-             ("double_backward", COTANGENT, 26, [
+             ("tangent", COTANGENT, 32, [
                  (1.5, [f"{dy_bar}|NM", "=", f"{dx_bar}|ND", W, "+", x, f"{dW_bar}|DM", "+", f"{db_bar}|1M"])]),
-             ("", COTANGENT, 13.5, [
+             ("curvature, gradient_curvature", COTANGENT, 15, [
                  (1.5, [r"$\bar{x}$|ND", "=", dy, r"$\overline{dW}^{\!\top}$|MD"]),
                  (33, [r"$\overline{W}$|DM", "=", r"$\overline{dx}^{\!\top}$|DN", dy]),
                  (58.5, [r"$\bar{b}$|1M", "=", "$0$"])])]
     for name, color, y, equations in lanes:
-        if name:
-            ax.axhline(y + 9, 0.02, 0.98, color=GREY, lw=0.6)
-            label(ax, 2, y + 7.2, name, 12, ha="left", weight="bold")
-            label(ax, 83, y + 7.2, notes[name], 10, ha="right")
+        ax.axhline(y + 9, 0.02, 0.98, color=GREY, lw=0.6)
+        label(ax, 2, y + 7.2, name, 12, ha="left", weight="bold")
+        label(ax, 83, y + 7.2, notes[name], 10, ha="right")
         for start, terms in equations:
             _equation(ax, start, y, color, terms)
-    _block(ax, 46, 58)
+    _block(ax, 46, 65)
     key(ax, 2, [VALUE, GRADIENT, COTANGENT])
     return figure
 
@@ -122,8 +126,8 @@ def activations():
     rows = []
     for name, layer in (("ReLU", ReLU()), ("tanh", Tanh())):
         y, cache = layer.forward({}, x)
-        _, x_bar = layer.double_backward({}, cache, one, one, {}, {})
-        rows.append((name, y, layer.backward({}, cache, one, {}), np.zeros_like(x) if x_bar is None else x_bar))
+        x_bar = layer.curvature({}, cache, one, one, None)
+        rows.append((name, y, layer.backward({}, cache, one), np.zeros_like(x) if x_bar is None else x_bar))
     figure, axes = _curves("Activations: what second order sees", "$x$", x, rows,
                            ["$y$", r"slope $\partial y/\partial x$", r"curvature $\partial^2 y/\partial x^2$"])
     _mark(axes[0, 0], [], [0], "the kink", (-1.5, 0.5))
@@ -139,7 +143,7 @@ def losses():
     rows = []
     for name, loss in (("squared error", MSE()), ("absolute error", L1())):
         values, cache = loss.forward(y, 0 * y)
-        y_bar = loss.double_backward(cache, one, ones)
+        y_bar = loss.curvature(cache, one, ones)
         rows.append((name, values, loss.backward(cache, one).ravel(), 0 * r if y_bar is None else y_bar.ravel()))
     figure, axes = _curves("Losses of one residual", "residual $r$ = $y$ − target", r, rows,
                            ["$L$", r"slope $\partial L/\partial y$", r"curvature $\partial^2 L/\partial y^2$"])
@@ -179,16 +183,17 @@ def _mark(ax, left_out, taken, text, at):
 
 def sweeps():
     """Three layers and a loss; the four passes of second order as lanes, and what moves between them."""
-    figure, ax = canvas(76, "Second order through a chain: four passes")
-    label(ax, WIDTH / 2, 70.3, r"$a_i$: the output of layer $i$, with $a_0 = x$, $a_3 = y$;   "
+    figure, ax = canvas(84, "Second order through a chain: four passes")
+    label(ax, WIDTH / 2, 78.3, r"$a_i$: the output of layer $i$, with $a_0 = x$, $a_3 = y$;   "
           r"$\delta_i$: the gradient there;   $\tau$: the tap on layer 2", 10.5)
-    rows = [(61, "forward", "values", VALUE, "a_%d"), (47, "backward", "gradients", GRADIENT, r"\delta_%d"),
-            (30, "up", "double_backward\nof every layer", COTANGENT, r"\bar{\delta}_%d"),
-            (11.5, "down", "backward again,\nadding what \"up\"\nleft behind", COTANGENT, r"\bar{a}_%d")]
+    rows = [(69, "forward", "values", VALUE, "a_%d"), (55, "backward", "gradients", GRADIENT, r"\delta_%d"),
+            (38, "tangent", "each result\nis taken by\nthe next layer", COTANGENT, r"\bar{\delta}_%d"),
+            (10.5, "second_order", "backward again,\nadding every\nlayer's curvature", COTANGENT, r"\bar{a}_%d")]
     lefts, w, h, start, tap, loss = (21, 37, 59), 9, 5, 13.5, 50.4, 79.5
     for lane, (y, name, what, color, tex) in enumerate(rows):
-        label(ax, 0.9, y + 2.2, name, 12, ha="left", weight="bold")
-        label(ax, 0.9, y + 0.6, what, 9, ha="left", va="top", linespacing=1.25)
+        up = 1.6 if lane == 3 else 0
+        label(ax, 0.9, y + up + 2.2, name, 12, ha="left", weight="bold")
+        label(ax, 0.9, y + up + 0.6, what, 9, ha="left", va="top", linespacing=1.25)
         rightward = lane % 2 == 0
         edges = [start, *(edge for left in lefts for edge in (left, left + w)), loss - 4]
         for i in range(4):
@@ -203,16 +208,18 @@ def sweeps():
         arrow(ax, [(middle, y1 + 6.3), (middle, y1 + h / 2)], VALUE, rf"$\theta_{i}$", (1.9, 0.4))
         arrow(ax, [(middle, y2 - h / 2), (middle, y2 - 6)], GRADIENT, rf"$d\theta_{i}$", (2.5, -0.4))
         arrow(ax, [(middle, y3 + 6.3), (middle, y3 + h / 2)], COTANGENT, rf"$\overline{{d\theta}}_{i}$", (2.6, 0.4))
-        shelf, gap = middle + 1.8, (y3 + y4) / 2
-        arrow(ax, [(shelf, y3 - h / 2), (shelf, gap + 1.8)], COTANGENT, lw=1.4)
-        arrow(ax, [(shelf, y4 + h / 2), (shelf, gap - 1.8)], COTANGENT, lw=1.4)
-        box(ax, shelf, gap, 4.4, 3.6, rf"$\bar{{\theta}}_{i}$", COTANGENT, LARGE)
-        arrow(ax, [(left + 1.2, y3 - h / 2), (left - 2.4, y3 - 7), (left - 2.4, y4 + 1.2)], COTANGENT, lw=1.4)
-        label(ax, left - 4.3, gap + 1, rf"$\bar{{x}}_{i}$", LARGE)
+        shelf, curved, sums = middle + 1.8, y3 - 9.5, y4 + 8.2
+        arrow(ax, [(left - 2.4, y3), (left - 2.4, curved), (left, curved)], COTANGENT, lw=1.4)
+        box(ax, middle, curved, w, h, "curvature\n" rf"($\delta_{i}$, $\overline{{d\theta}}_{i}$)", COTANGENT, SMALL)
+        arrow(ax, [(shelf, curved - h / 2), (shelf, sums + 1.8)], COTANGENT, lw=1.4)
+        arrow(ax, [(shelf, y4 + h / 2), (shelf, sums - 1.8)], COTANGENT, lw=1.4)
+        box(ax, shelf, sums, 4.4, 3.6, rf"$\bar{{\theta}}_{i}$", COTANGENT, LARGE)
+        arrow(ax, [(left + 1.2, curved - h / 2), (left - 2.4, curved - 6), (left - 2.4, y4 + 1.2)], COTANGENT, lw=1.4)
+        label(ax, left - 4.3, sums + 0.6, rf"$\bar{{x}}_{i}$", LARGE)
         plus(ax, left - 2.4, y4, COTANGENT)
     box(ax, loss, y1, 8, h, "loss", VALUE)
     box(ax, loss, y2, 8, h, "loss", GRADIENT)
-    box(ax, loss, gap, 8, y3 - y4 + h, "loss:\ndouble_\nbackward", COTANGENT, 10)
+    box(ax, loss, (y3 + y4) / 2, 8, y3 - y4 + h, "loss:\ncurvature", COTANGENT, 10)
     arrow(ax, [(loss, y1 + h / 2), (loss, y1 + 6.3)], VALUE, "$L$", (1.7, 0.4))
     arrow(ax, [(loss, y2 + 6.3), (loss, y2 + h / 2)], GRADIENT, r"$\ell$", (1.5, 0.4))
     ax.axhline((y2 + y3) / 2 - 0.2, 0.01, 0.99, color=GREY, lw=0.8, ls=(0, (4, 4)))

@@ -1,4 +1,4 @@
-"""The figure of note 25: what is alive in memory over the operations of one meta-gradient."""
+"""The figure of note 25: live memory over the operations of one meta-gradient."""
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -6,29 +6,29 @@ from peers import problem
 
 from maml_numpy.algorithms import MAML
 from maml_numpy.plots import BLUE, RED
-from maml_numpy.replay import Arena, Program, last_calls, needed, written
+from maml_numpy.replay import Arena, Program, record
+from maml_numpy.replay.program import blocks, last_use
 
 K = 5
 FORMS = {"caches kept": (True, BLUE), "recomputed": (False, RED)}
 
 
-def alive(function, inputs):
-    """The bytes of all blocks that hold something, at every operation."""
-    trace, outcome = written(function, inputs)
-    ends = {value.place.block for value in outcome}
-    calls = needed(trace.calls, ends)
-    first, last = {}, last_calls(calls)
+def live_bytes(function, inputs):
+    """The bytes of all blocks in use, at every operation."""
+    recording = record(function, inputs)[0]
+    calls, outputs = recording.calls, blocks(recording.outputs)
+    first = {}
     for i, call in enumerate(calls):
         first.setdefault(call.writes.block, i)
     change = np.zeros(len(calls) + 1)
-    for block, end in last.items():
-        change[first.get(block, 0)] += trace.sizes[block]  # what was handed in is there from the beginning
-        change[len(calls) if block in ends else end + 1] -= trace.sizes[block]
+    for block, last in last_use(calls).items():
+        change[first.get(block, 0)] += recording.sizes[block]  # what was handed in is there from the beginning
+        change[len(calls) if block in outputs else last + 1] -= recording.sizes[block]
     return np.cumsum(change[:-1])
 
 
 def replay():
-    """Bytes alive against operations, caches kept and recomputed, and the memory that each list takes."""
+    """Live bytes against operations, caches kept and recomputed, and the memory of each program."""
     p = problem(K=K)
     figure = Figure(figsize=(8.5, 4.2), layout="constrained")
     ax = figure.subplots()
@@ -36,8 +36,8 @@ def replay():
         function = MAML(p.objective, p.alpha, K, keep_caches=keep_caches).meta_gradient
         inputs, arena = (p.theta, p.support, p.query), Arena()
         Program(function, inputs, arena)
-        ax.plot(alive(function, inputs) / 1e6, color=color, lw=1.2, label=f"alive, {name}")
-        ax.axhline(arena.size / 1e6, color=color, ls=":", lw=1.5, label=f"memory of the list, {name}")
+        ax.plot(live_bytes(function, inputs) / 1e6, color=color, lw=1.2, label=f"live, {name}")
+        ax.axhline(arena.size / 1e6, color=color, ls=":", lw=1.5, label=f"memory of the program, {name}")
     ax.set_xlabel("operation")
     ax.set_ylabel("MB")
     ax.set_ylim(0, 1.25 * ax.get_ylim()[1])

@@ -1,7 +1,6 @@
 """Meta-learn tasks of your own: put them into `draw`, keep the rest. Here: dose-response curves seen at eight doses."""
 import numpy as np
-
-from maml_numpy.algorithms import MAML, Replayed
+from maml_numpy.algorithms import MAML
 from maml_numpy.batch import Batch
 from maml_numpy.initialisers import he_normal
 from maml_numpy.layers import ReLU
@@ -10,6 +9,7 @@ from maml_numpy.losses import MSE
 from maml_numpy.network import mlp
 from maml_numpy.objectives import Supervised
 from maml_numpy.optim import Adam
+from maml_numpy.replay import Replayed
 from maml_numpy.training import train
 
 

@@ -9,14 +9,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from maml_numpy.algorithms import MAML, Replayed
+from maml_numpy.algorithms import MAML, MetaGradient
+from maml_numpy.backend import array_module
 from maml_numpy.batch import Batch
 from maml_numpy.initialisers import he_normal
+from maml_numpy.inner import steps
 from maml_numpy.layers import ReLU
 from maml_numpy.losses import L1, MSE
+from maml_numpy.low_rank import in_blocks
 from maml_numpy.network import mlp
 from maml_numpy.objectives import Supervised
 from maml_numpy.optim import Adam
+from maml_numpy.parameters import like
+from maml_numpy.replay import Replayed
 from maml_numpy.tasks import Sinusoid
 from maml_numpy.training import train
 
@@ -70,6 +75,16 @@ def not_replayed(p):
 
 def _maml(p):
     return MAML(p.objective, p.alpha, p.K, keep_caches=not p.recompute)
+
+
+def meta_gradient(p, factors, theta, support, query):
+    """MAML's, in the form that is asked for: with adapted weights in factors, or with a matrix for every task."""
+    network, T = p.objective.network, len(support.x)
+    start = in_blocks(network, theta, T, [True] * len(network.layers), True) if factors else theta
+    theta_K, pullback = steps(p.objective, start, [support] * p.K, [p.alpha] * p.K)
+    theta_bar, xp = like(theta_K), array_module(theta)
+    losses, _ = p.objective.gradient(theta_K, query, xp.full(T, 1 / T, theta.dtype), theta_bar)
+    return MetaGradient(losses, pullback(theta_bar).theta)
 
 
 def _looped(p, algorithm):

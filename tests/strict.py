@@ -126,8 +126,8 @@ class linalg:
 
 
 def asarray(array):
-    """From NumPy to the device."""
-    return StrictArray(np.array(array))
+    """From NumPy to the device; what is there already stays as it is."""
+    return array if isinstance(array, StrictArray) else StrictArray(np.array(array))
 
 
 def asnumpy(array):

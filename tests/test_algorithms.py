@@ -1,14 +1,14 @@
 import numpy as np
+import problems
 import pytest
-import subjects
 
-from maml_numpy.algorithms import MAML, JointTraining
+from maml_numpy.algorithms import MAML, JointTraining, MetaSGD, Reptile
 from maml_numpy.backend import array_module
 from maml_numpy.batch import Batch
 from maml_numpy.parameters import Layout
 
-OBJECTIVE = subjects.MODELS["ReLU MSE"]()
-THETA, SUPPORT, QUERY = subjects.problem(OBJECTIVE, np.random.default_rng(6))
+OBJECTIVE = problems.MODELS["ReLU MSE"]()
+THETA, SUPPORT, QUERY = problems.problem(OBJECTIVE, np.random.default_rng(6))
 
 
 class SquarePlus:
@@ -45,7 +45,7 @@ def test_analytic_example():
 
 def test_losses_are_those_of_the_adapted_parameters_on_the_query():
     from maml_numpy.inner import adapt
-    theta_K, _ = adapt(OBJECTIVE, THETA, [SUPPORT] * 3, 0.1)
+    theta_K = adapt(OBJECTIVE, THETA, [SUPPORT] * 3, 0.1)
     for second_order in (True, False):
         outcome = MAML(OBJECTIVE, 0.1, 3, second_order).meta_gradient(THETA, SUPPORT, QUERY)
         assert np.allclose(outcome.losses, OBJECTIVE.loss(theta_K, QUERY), rtol=1e-14)
@@ -71,7 +71,7 @@ def test_meta_batch_is_the_mean_over_its_tasks():
     algorithm = MAML(OBJECTIVE, 0.1, 2)
     whole = algorithm.meta_gradient(THETA, SUPPORT, QUERY)
     each = [algorithm.meta_gradient(THETA, *(Batch(b.x[t:t + 1], b.y[t:t + 1]) for b in (SUPPORT, QUERY)))
-            for t in range(subjects.T)]
+            for t in range(problems.T)]
     assert np.allclose(whole.theta_bar, np.mean([one.theta_bar for one in each], axis=0), rtol=1e-12, atol=1e-14)
     assert np.allclose(whole.losses, np.concatenate([one.losses for one in each]), rtol=1e-13)
 
@@ -98,10 +98,18 @@ def test_query_of_other_tasks_is_refused(algorithm):
     with pytest.raises(ValueError, match="at least one task"):
         algorithm.meta_gradient(THETA, *(Batch(b.x[:0], b.y[:0]) for b in (SUPPORT, QUERY)))
     with pytest.raises(ValueError, match=r"one vector for all tasks, \(P,\)"):
-        algorithm.meta_gradient(np.stack([THETA] * subjects.T), SUPPORT, QUERY)
+        algorithm.meta_gradient(np.stack([THETA] * problems.T), SUPPORT, QUERY)
     with pytest.raises(ValueError, match="float"):
         algorithm.meta_gradient(THETA.astype(int), *(Batch(*(p.astype(int) for p in b)) for b in (SUPPORT, QUERY)))
     with pytest.raises(TypeError, match="list"):
         algorithm.meta_gradient(THETA, Batch(SUPPORT.x.tolist(), SUPPORT.y), QUERY)
     with pytest.raises(ValueError, match="query x"):
         algorithm.meta_gradient(THETA, SUPPORT, Batch(QUERY.x[0], QUERY.y[0]))
+
+
+@pytest.mark.parametrize("algorithm", [MAML(OBJECTIVE, 0.1), MAML(OBJECTIVE, 0.1, second_order=False),
+                                       MetaSGD(OBJECTIVE), JointTraining(OBJECTIVE), Reptile(OBJECTIVE, 0.1, 2, 3)],
+                         ids=["maml", "fomaml", "meta_sgd", "joint", "reptile"])
+def test_theta_must_be_an_array(algorithm):
+    with pytest.raises(TypeError, match="expected an array of NumPy or CuPy, got list"):
+        algorithm.meta_gradient(np.zeros(algorithm.layout.size).tolist(), SUPPORT, QUERY)

@@ -138,19 +138,21 @@ def test_draw_draws(tmp_path, monkeypatch, capsys):
 def test_plateau_counts_the_seeds_at_the_null_and_watches_two(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(plateau, "PICTURE", tmp_path / "plateau.png")
     monkeypatch.setattr(plateau, "WINDOW", 2)
-    monkeypatch.setattr(plateau, "COUNTED_AT", (1000, 1600))
+    monkeypatch.setattr(plateau, "WATCH_EVERY", 100)
+    monkeypatch.setattr(plateau, "COUNTED_AT", (100, 160))
+    monkeypatch.setattr(plateau.parallel, "cores", lambda: 1)  # so it is watched in this process, as often as said here
     assert plateau.main(["--out", str(tmp_path)]) == 1 and "fewer than two runs" in capsys.readouterr().err
     for seed, losses in enumerate(([0.6, 0.1, 0.1, 0.1], [0.6, 0.6, 0.6, 0.01], [0.6, 0.5, 0.1, 0.1])):
         folder = tmp_path / f"daml/post-seed{seed}"
         folder.mkdir(parents=True)
         (folder / "metrics.jsonl").write_text("".join(f'{{"iteration": {at}, "loss": {loss}}}\n'
-                                                      for at, loss in zip((500, 1000, 1500, 2000), losses)))
+                                                      for at, loss in zip((50, 100, 150, 200), losses)))
     assert [plateau.leaves_at({"iteration": [1, 2, 3], "loss": losses})
             for losses in ([1, 0.1, 0.1], [1, 1, 0.1], [0.1])] == [3, float("inf"), float("inf")]
     assert plateau.main(["--out", str(tmp_path)]) == 0
     out = capsys.readouterr().out
-    assert "3 seeds" in out and "1,000 iterations: 3" in out and "1,600 iterations: 1" in out
-    assert "seed 1, leaves at 2,000: looked at 2 times, without a live unit of the second layer 0 times" in out
+    assert "3 seeds" in out and "100 iterations: 3" in out and "160 iterations: 1" in out
+    assert "seed 1, leaves at 200: looked at 2 times, without a live unit of the second layer 0 times" in out
     assert (tmp_path / "plateau.png").exists()
 
 

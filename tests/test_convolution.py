@@ -1,10 +1,9 @@
-"""Convolution and max pooling against their definitions; their sizes, sharing, and what nobody asks for."""
+"""Convolution and max pooling against their definitions; their sizes, sharing, None as zero, and planted mistakes."""
 
-import gradcheck
 import numpy as np
 import pytest
-import subjects
-from subjects_convolution import LAYERS, POOLS
+from maps import all_maps, judged, room
+from problems import CONVOLUTIONS, POOLS
 
 from maml_numpy.initialisers import he_normal
 from maml_numpy.layers import Convolution, MaxPool, ReLU, convolution
@@ -12,7 +11,7 @@ from maml_numpy.network import Network
 
 T, N = 2, 3
 RNG = np.random.default_rng(0)
-each_layer = pytest.mark.parametrize("layer", LAYERS, ids=lambda layer: (
+each_layer = pytest.mark.parametrize("layer", CONVOLUTIONS, ids=lambda layer: (
     f"kernel {layer.kernel}, stride {layer.stride}, padding {layer.padding}"))
 
 
@@ -24,16 +23,9 @@ def drawn(layer, lead=(), dtype=np.float64, examples=(T, N)):
     return params, bars, draw(*examples, layer.D), draw(*examples, layer.M), draw(*examples, layer.D)
 
 
-def room(params):
-    return {name: np.full_like(value, np.nan) for name, value in params.items()}
-
-
-def all_passes(layer, params, bars, x, dy, dx_bar):
+def all_passes(layer, *arguments):
     """y, dx, dWb, dy_bar, x_bar, Wb_bar."""
-    dparams, params_bar = room(params), room(params)
-    y, cache = layer.forward(params, x)
-    dx = layer.backward(params, cache, dy, dparams)
-    dy_bar, x_bar = layer.double_backward(params, cache, dy, dx_bar, bars, params_bar)
+    y, dx, dparams, dy_bar, x_bar, params_bar = all_maps(layer, *arguments)
     return y, dx, dparams["Wb"], dy_bar, x_bar, params_bar["Wb"]
 
 
@@ -86,10 +78,14 @@ def test_rows_taken_a_few_at_a_time_change_nothing(layer, monkeypatch):
     close(all_passes(layer, *arguments), whole)
 
 
-def test_rows_taken_a_few_at_a_time_are_proved_too(monkeypatch):
+@pytest.mark.parametrize("own", [False, True], ids=["shared", "per task"])
+@pytest.mark.parametrize("few", [1, 100], ids=["one by one", "together"])
+def test_rows_taken_a_few_at_a_time_are_proved_too(monkeypatch, few, own):
     monkeypatch.setattr(convolution, "ROWS", 2 * 4 * N)  # of five rows of four pixels: two, two and one
-    rows = list(gradcheck.rows("convolution, 4 x 3 x 9 to 5 x 4 x 1"))
-    assert rows and all(row.passed for row in rows)
+    monkeypatch.setattr(convolution, "FEW", few)
+    layer = Convolution(4, 3, 2, 1, kernel=2, padding=1)
+    assert (layer.height_out, layer.width_out) == (5, 4)
+    assert not failures(layer, own)
 
 
 @pytest.mark.parametrize("C_in, products", [(1, 5), (7, 5), (8, 5 * 9)])
@@ -118,20 +114,24 @@ def test_a_kernel_of_one_entry_and_one_pixel_is_a_dense_layer(layer):
 
 
 @each_layer
-def test_what_nobody_wants_is_not_computed_and_changes_nothing_else(layer):
+def test_none_is_zero_and_is_not_computed(layer):
+    """To the bit: the other cotangent's share alone, and None where nothing is left."""
     params, bars, x, dy, dx_bar = drawn(layer, (T,))
-    y, dx, dWb, dy_bar, x_bar, Wb_bar = all_passes(layer, params, bars, x, dy, dx_bar)
+    _, _, _, dy_bar, x_bar, Wb_bar = all_passes(layer, params, bars, x, dy, dx_bar)
     _, cache = layer.forward(params, x)
-    asked = room(params)
-    assert layer.backward(params, cache, dy, asked, wanted=False) is None and (asked["Wb"] == dWb).all()
-    assert (layer.backward(params, cache, dy, {}) == dx).all()
-    found, nothing = layer.double_backward(params, cache, dy, dx_bar, bars, asked, wanted=False)
-    assert nothing is None and (found == dy_bar).all() and (asked["Wb"] == Wb_bar).all()
-    alone, nothing = layer.double_backward(params, cache, dy, dx_bar, {}, asked)
-    assert nothing is None and (asked["Wb"] == Wb_bar).all()
-    rest, found = layer.double_backward(params, cache, dy, None, bars, asked)
-    assert (found == x_bar).all() and not asked["Wb"].any()
-    close([alone + rest], [dy_bar])
+    out, still = room(params), {"Wb": np.zeros_like(bars["Wb"])}
+    of_x = layer.tangent(params, cache, dx_bar, None)
+    assert (of_x == layer.tangent(params, cache, dx_bar, still)).all()
+    assert layer.curvature(params, cache, dy, dx_bar, None) is None
+    assert not layer.curvature(params, cache, dy, dx_bar, still).any()
+    layer.gradient_curvature(params, cache, dy, dx_bar, None, out)
+    assert (out["Wb"] == Wb_bar).all()
+    of_params = layer.tangent(params, cache, None, bars)
+    assert (of_params == layer.tangent(params, cache, np.zeros_like(x), bars)).all()
+    assert (layer.curvature(params, cache, dy, None, bars) == x_bar).all()
+    layer.gradient_curvature(params, cache, dy, None, bars, out)
+    assert not out["Wb"].any()
+    close([of_x + of_params], [dy_bar])
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.complex128])
@@ -145,11 +145,11 @@ def test_precision_stays_what_it_was_and_inputs_as_they_were(layer, dtype):
 
 
 def test_complex_weights_meet_real_images():
-    layer = LAYERS[1]
+    layer = CONVOLUTIONS[1]
     params, _, x, dy, _ = drawn(layer)
     y, cache = layer.forward({"Wb": params["Wb"] * 1j}, x)
-    dx = layer.backward({"Wb": params["Wb"] * 1j}, cache, dy, {})
-    close([y.imag, dx.imag], [layer.forward(params, x)[0], layer.backward(params, cache, dy, {})])
+    dx = layer.backward({"Wb": params["Wb"] * 1j}, cache, dy)
+    close([y.imag, dx.imag], [layer.forward(params, x)[0], layer.backward(params, cache, dy)])
 
 
 def test_a_chain_of_convolutions_starts_as_the_initialiser_says():
@@ -197,11 +197,16 @@ def test_max_pooling_takes_the_largest_of_every_window(pool, dtype):
 def test_of_equals_the_first_and_of_numbers_that_are_none_themselves():
     pool = MaxPool(2, 2, 1, kernel=2)
     _, cache = pool.forward({}, np.array([[1.0, 3.0, 3.0, 3.0]]))
-    assert (pool.backward({}, cache, np.array([[5.0]]), {}) == [[0, 5, 0, 0]]).all()
+    assert (pool.backward({}, cache, np.array([[5.0]])) == [[0, 5, 0, 0]]).all()
     y, _ = pool.forward({}, np.array([[1.0, np.nan, np.inf, 0.0], [-np.inf, -np.inf, -1.0, -np.inf]]))
     assert np.isnan(y[0, 0]) and y[1, 0] == -1
-    zero, nothing = pool.double_backward({}, cache, np.array([[5.0]]), None, {}, {})
-    assert (zero == [[0.0]]).all() and nothing is None
+    assert (pool.tangent({}, cache, np.array([[7.0, 5.0, 6.0, 8.0]]), None) == [[5.0]]).all()
+    assert pool.curvature({}, cache, np.array([[5.0]]), np.ones((1, 4)), None) is None
+
+
+@pytest.mark.parametrize("pool", POOLS, ids=lambda pool: f"{pool.kernel} of {pool.height} x {pool.width}")
+def test_max_pooling_is_proved(pool):
+    assert not failures(pool, False)
 
 
 @pytest.mark.parametrize("sizes, words", [
@@ -214,9 +219,10 @@ def test_windows_that_make_no_sense_are_refused(sizes, words):
 
 
 def failures(layer, own):
-    rows = [row for claim in subjects.layer_claims("mutant", layer, layer.D, own)
-            for row in ([claim] if isinstance(claim, gradcheck.gradcheck.Row) else gradcheck.gradcheck.judge(claim))]
-    return {row.tensor for row in rows if not row.passed}
+    """Names of the derivatives that the complex step finds wrong."""
+    arguments = drawn(layer, (T,) if own else ()) if layer.blocks else ({}, {}, *(
+        RNG.standard_normal((T, N, width)) for width in (layer.D, layer.M, layer.D)))
+    return {name for name, error in judged(layer, *arguments).items() if not error < 1e-12}
 
 
 class Mirrored(Convolution):
@@ -242,4 +248,5 @@ class Overwritten(Convolution):
 @pytest.mark.parametrize("own", [False, True], ids=["shared", "per task"])
 @pytest.mark.parametrize("mutant", [Mirrored, Overwritten])
 def test_planted_mistakes_are_caught(mutant, own):
-    assert {"dx", "x_bar", "dy_bar"} & failures(mutant(3, 4, 1, 2, kernel=2), own) >= {"dx", "x_bar"}
+    assert not failures(Convolution(3, 4, 1, 2, kernel=2), own)
+    assert failures(mutant(3, 4, 1, 2, kernel=2), own) >= {"dx", "x_bar"}

@@ -112,6 +112,8 @@ def test_results_are_of_the_steps_they_name_on_tasks_never_trained_on():
     theta = sinusoid.start(CONFIG, "maml", 0)
     found, seen = sinusoid.test(CONFIG, "maml", theta), []
     assert list(found) == ["MAML"]
+    summary = sinusoid.summary(CONFIG)
+    assert summary["tasks"] == 600 and summary["grid"] == 100
     for N in (5, 10):
         support, grid = sinusoid.unseen(CONFIG).draw(N)
         assert support.x.shape == (600, N, 1) and grid.x.shape == (600, 100, 1)

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from trained import trained_in
+from walk import Walk, make, network
 
 from maml_numpy import experiments, runs
 from maml_numpy.experiments import cartpole, games, pong
@@ -20,7 +21,7 @@ from maml_numpy.layers import Dense, ReLU
 from maml_numpy.network import Network
 from maml_numpy.optim import SGD
 from maml_numpy.rl import returns, rollout
-from maml_numpy.rl.environments import Control, Outcome, Pong
+from maml_numpy.rl.environments import Control, Pong
 from maml_numpy.rl.policy import PPO, Decisions, Reinforce, kl, softmax
 from maml_numpy.rl.training import Collected, Minibatches
 from maml_numpy.rl.trust_region import TrustRegion
@@ -30,44 +31,6 @@ from maml_numpy.training import NonFinite
 ROOT = Path(__file__).parents[1]
 RNG = np.random.default_rng(0)
 SMALL = cartpole.Config(iterations=3, episodes=4, H=8, updates=2, size=50)
-
-
-class Walk:
-    """A line to walk on: action 1 goes up and earns 1, action 0 goes down; seven steps. May be told to misbehave."""
-
-    D, A, skip = 1, 2, 1
-
-    def __init__(self, at_step=7, fault=None, flag=None):
-        self.at_step, self.fault, self.flag = at_step, fault, flag
-
-    def reset(self, seed):
-        self.place, self.steps = np.float32(seed % 3), 0
-        return self.seen()
-
-    def seen(self):
-        return np.array([[self.place]], np.float32)
-
-    def step(self, action):
-        self.steps += 1
-        self.place += 2 * action - 1
-        if self.steps == self.at_step and (self.flag is None or not os.path.exists(self.flag)):
-            if self.fault == "die":
-                if self.flag:
-                    open(self.flag, "w").close()
-                os.kill(os.getpid(), signal.SIGKILL)
-            if self.fault == "raise":
-                raise OSError("the screen is gone")
-            if self.fault == "nan":
-                return Outcome(self.seen(), float("nan"), False, False, False)
-        return Outcome(self.seen(), float(action), False, self.steps == 7, self.steps == 7)
-
-
-def network():
-    return Network(1, [Dense(1, 4), ReLU(), Dense(4, 2)])
-
-
-def make(*walk):
-    return Walk(*walk), network()
 
 
 def theta():
@@ -321,6 +284,24 @@ def test_a_trust_region_is_kept_and_used(delta):
     log_ratio = softmax(net.forward(after, x)[0]).log_pi - old.log_pi
     taken = np.take_along_axis(log_ratio, batch.decisions.action[:, None], axis=-1)[:, 0]
     assert np.isclose(facts["loss"], -(np.expm1(taken) * batch.decisions.advantage).mean()) and facts["loss"] < 0
+
+
+@pytest.mark.parametrize("delta, damping", [(0.001, 0.3), (0.02, 1.0)])
+def test_the_first_length_tried_is_the_one_that_the_quadratic_model_allows(delta, damping):
+    """Of one half of v (F + damping) v: delta. The damping keeps the divergence below, so nothing is halved."""
+    net = Network(4, [Dense(4, 8), ReLU(), Dense(8, 2)])
+    params = net.initialise(np.random.default_rng(2), uniform_fan_in, np.float64)
+    x, old, batch = collected(np.random.default_rng(3), net, params)
+    region = TrustRegion(delta, damping)
+    after, _, facts = region.improve(net, params, region.start(params), batch, RNG)
+    v, F = after - params, 0
+    for action in range(2):  # F is the mean of the outer products of log pi's gradient, each action by its share
+        for share, row in zip(old.pi[:, action], x):
+            y, run = net.forward(params, row[None])
+            slope = np.empty_like(params)
+            net.backward(run, (np.arange(2) == action) - softmax(y).pi, slope)
+            F = F + share * np.outer(slope, slope) / len(x)
+    assert facts["halvings"] == 0 and np.isclose(v @ F @ v + damping * v @ v, 2 * delta, rtol=1e-6)
 
 
 def test_without_anything_to_gain_the_trust_region_stays():

@@ -1,9 +1,11 @@
-"""The contract of a layer: shapes, sharing, writing once, both precisions. Derivatives are proved in test_gradcheck."""
+"""The contract of a layer: shapes, sharing, writing once, None as zero, precision. test_gradcheck has the proofs."""
 
 import numpy as np
 import pytest
+from gain import Gain
+from maps import all_maps, close, judged, room
 
-from maml_numpy.layers import Dense, ReLU, Tanh, products
+from maml_numpy.layers import Dense, Layer, ReLU, Softmax, Tanh, plus, products, write
 
 T, N, D, M = 3, 4, 5, 2
 RNG = np.random.default_rng(0)
@@ -14,10 +16,6 @@ def dense_arguments(lead=(), dtype=np.float64):
         return RNG.standard_normal(shape).astype(dtype)
     params, bars = ({"Wb": draw(*lead, D + 1, M)} for _ in range(2))
     return params, bars, draw(T, N, D), draw(T, N, M), draw(T, N, D)
-
-
-def room(params):
-    return {name: np.full_like(value, np.nan) for name, value in params.items()}
 
 
 @pytest.mark.parametrize("x_shape, W_shape", [((T, N, D), (D, M)), ((T, N, D), (T, D, M)), ((1, N, D), (1, D, M)),
@@ -53,38 +51,67 @@ def test_products_without_a_task_axis():
 def test_shared_gradient_is_the_sum_of_the_tasks():
     params, bars, x, dy, dx_bar = dense_arguments()
     layer = Dense(D, M)
-    own = {name: np.repeat(value[None], T, 0) for name, value in params.items()}
-    own_bars = {name: np.repeat(value[None], T, 0) for name, value in bars.items()}
-    results = []
-    for p, b in ((params, bars), (own, own_bars)):
-        dparams, params_bar = room(p), room(p)
-        y, cache = layer.forward(p, x)
-        dx = layer.backward(p, cache, dy, dparams)
-        results.append((y, dx, *layer.double_backward(p, cache, dy, dx_bar, b, params_bar), dparams, params_bar))
-    for shared, each in zip(*results):
-        if isinstance(shared, dict):
-            for name in shared:
-                assert np.allclose(shared[name], each[name].sum(0), rtol=1e-13, atol=1e-13)
-        else:
-            assert np.allclose(shared, each, rtol=1e-13, atol=1e-13)
+    own, own_bars = ({"Wb": np.repeat(one["Wb"][None], T, 0)} for one in (params, bars))
+    each = all_maps(layer, own, own_bars, x, dy, dx_bar)
+    sums = {name: {"Wb": getattr(each, name)["Wb"].sum(0)} for name in ("dparams", "params_bar")}
+    close(all_maps(layer, params, bars, x, dy, dx_bar), each._replace(**sums), 1e-13)
 
 
-def test_what_nobody_wants_is_not_computed_and_changes_nothing_else():
-    params, bars, x, dy, dx_bar = dense_arguments((T,))
-    layer, zero, with_zero, without = Dense(D, M), {"Wb": np.zeros((T, D + 1, M))}, room(params), room(params)
-    _, cache = layer.forward(params, x)
-    assert (layer.backward(params, cache, dy, {}) == layer.backward(params, cache, dy, room(params))).all()
-    dy_bar, x_bar = layer.double_backward(params, cache, dy, dx_bar, {}, without)
-    wanted, zeros = layer.double_backward(params, cache, dy, dx_bar, zero, with_zero)
-    assert x_bar is None and not zeros.any()
-    assert (dy_bar == wanted).all() and (without["Wb"] == with_zero["Wb"]).all()
-    asked, unasked = room(params), room(params)
-    assert layer.backward(params, cache, dy, asked, wanted=False) is None
-    layer.backward(params, cache, dy, unasked)
-    assert (asked["Wb"] == unasked["Wb"]).all()
-    all_of_it = layer.double_backward(params, cache, dy, dx_bar, bars, asked)
-    less, nothing = layer.double_backward(params, cache, dy, dx_bar, bars, unasked, wanted=False)
-    assert nothing is None and (less == all_of_it[0]).all() and (asked["Wb"] == unasked["Wb"]).all()
+@pytest.mark.parametrize("layer, block", [(Dense(D, M), (D + 1, M)), (Gain(D), (1, D))], ids=["Dense", "Gain"])
+@pytest.mark.parametrize("lead", [(), (T,)], ids=["shared", "per task"])
+def test_none_is_zero_and_is_not_computed(layer, block, lead, rng):
+    """To the bit: the other cotangent's share alone, and None where nothing is left."""
+    name, = layer.blocks
+    params, bars = ({name: rng.standard_normal(lead + block)} for _ in range(2))
+    x, dx_bar = rng.standard_normal((2, T, N, D))
+    y, cache = layer.forward(params, x)
+    dy, still = rng.standard_normal(y.shape), {name: np.zeros(lead + block)}
+
+    def maps(dx_bar, bars):
+        out = room(params)
+        layer.gradient_curvature(params, cache, dy, dx_bar, bars, out)
+        return layer.tangent(params, cache, dx_bar, bars), layer.curvature(params, cache, dy, dx_bar, bars), out[name]
+    for found, zeros in ((maps(None, bars), maps(np.zeros_like(x), bars)), (maps(dx_bar, None), maps(dx_bar, still))):
+        for one, other in zip(found, zeros):
+            assert (other if one is None else one == other).all() or not other.any()
+    assert maps(dx_bar, None)[1] is None and not maps(dx_bar, still)[1].any()
+    assert maps(None, bars)[0] is not None and not maps(None, bars)[2].any()
+
+
+def test_what_a_layer_leaves_out_is_that_of_no_parameters_and_a_constant_slope():
+    params, out = {"a": np.ones(2)}, {"a": np.full(2, np.nan)}
+    Layer().gradient(params, None, np.ones(2), out)
+    assert np.isnan(out["a"]).all() and Layer().curvature(params, None, np.ones(2), np.ones(2), params) is None
+    Layer().gradient_curvature(params, None, np.ones(2), np.ones(2), params, out)
+    assert not out["a"].any() and Layer().blocks == {} == Layer.shapes and not Layer.low_rank
+    for call in (lambda: Layer().forward({}, np.ones(2)), lambda: Layer().backward({}, None, np.ones(2)),
+                 lambda: Layer().tangent({}, None, np.ones(2), None)):
+        with pytest.raises(NotImplementedError):
+            call()
+
+
+def test_plus_takes_none_for_zero_and_write_sums_over_tasks_where_the_place_is_shared(rng):
+    v, more = rng.standard_normal((2, T, N))
+    assert plus(None, None) is None and plus(v, None) is v and plus(None, v) is v and (plus(v, more) == v + more).all()
+    shared, own = np.empty(N), np.empty((T, N))
+    write(v, shared), write(v, own)
+    assert (shared == v.sum(axis=0)).all() and (own == v).all()
+
+
+@pytest.mark.parametrize("lead", [(), (T,)], ids=["shared", "per task"])
+def test_the_gain_of_these_tests_keeps_the_contract(lead, rng):
+    params, bars = ({"g": rng.standard_normal((*lead, 1, D))} for _ in range(2))
+    errors = judged(Gain(D), params, bars, *rng.standard_normal((3, T, N, D)))
+    assert len(errors) == 5 and max(errors.values()) < 1e-13
+
+
+def test_the_judge_of_these_tests_finds_mistakes(rng):
+    class Wrong(Gain):
+        def curvature(self, params, x, dy, dx_bar, dparams_bar):
+            return 2 * super().curvature(params, x, dy, dx_bar, dparams_bar)
+    params, bars = ({"g": rng.standard_normal((T, 1, D))} for _ in range(2))
+    errors = judged(Wrong(D), params, bars, *rng.standard_normal((3, T, N, D)))
+    assert [name for name, error in errors.items() if error > 1e-12] == ["x_bar"]
 
 
 def test_bias_broadcasts_over_examples_not_tasks():
@@ -95,25 +122,23 @@ def test_bias_broadcasts_over_examples_not_tasks():
     assert (y == np.repeat(b, N, axis=1)).all()
 
 
-@pytest.mark.parametrize("layer", [Dense(D, M), ReLU(), Tanh()], ids=lambda layer: type(layer).__name__)
+@pytest.mark.parametrize("layer", [Dense(D, M), ReLU(), Tanh(), Softmax()], ids=lambda layer: type(layer).__name__)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.complex128])
 def test_precision_stays_what_it_was(layer, dtype):
     params, bars, x, dy, dx_bar = dense_arguments(dtype=dtype)
     if not isinstance(layer, Dense):
         params, bars, dy = {}, {}, x
-    dparams, params_bar = room(params), room(params)
-    y, cache = layer.forward(params, x)
-    dx = layer.backward(params, cache, dy, dparams)
-    dy_bar, x_bar = layer.double_backward(params, cache, dy, dx_bar, bars, params_bar)
+    y, dx, dparams, dy_bar, x_bar, params_bar = all_maps(layer, params, bars, x, dy, dx_bar)
     for array in (y, dx, dy_bar, *([] if x_bar is None else [x_bar]), *dparams.values(), *params_bar.values()):
         assert array.dtype == dtype
+    assert (x_bar is None) == ("x_bar" in layer.zeros)
 
 
 def test_relu_at_its_kink_and_on_complex_numbers():
     x = np.array([[[-1.0, 0.0, -0.0, 2.0]]])
     y, cache = ReLU().forward({}, x)
     assert (y == [[[0, 0, 0, 2]]]).all()
-    assert (ReLU().backward({}, cache, np.ones_like(x), {}) == [[[0, 0, 0, 1]]]).all()
+    assert (ReLU().backward({}, cache, np.ones_like(x)) == [[[0, 0, 0, 1]]]).all()
     z, _ = ReLU().forward({}, x + 1j)
     assert (z == [[[0, 0, 0, 2 + 1j]]]).all()
 

@@ -26,7 +26,7 @@ def test_adapting_is_the_training_step_and_leaves_the_learner_as_it_was():
     before = start.theta.copy()
     fast = start.adapt(x, y, steps=3)
     batch = Batch(*(part.reshape(1, 4, 1).astype("f") for part in (x, y)))
-    theta, _ = adapt(start.objective, start.theta, [batch] * 3, 0.1)
+    theta = adapt(start.objective, start.theta, [batch] * 3, 0.1)
     assert (fast.theta == theta).all() and (start.theta == before).all()
     assert np.allclose(start.adapt(x, y).adapt(x, y, 2).theta, theta, rtol=1e-6)
     assert (start.adapt(x, y, 0).theta == before).all()

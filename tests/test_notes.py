@@ -5,9 +5,9 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import problems
 import pytest
-import subjects
-import subjects_policy
+from maps import all_maps
 
 from maml_numpy import inner
 from maml_numpy.algorithms import MAML
@@ -15,6 +15,7 @@ from maml_numpy.batch import Inputs
 from maml_numpy.layers import Convolution, Dense, MaxPool, ReLU, Softmax, SparseDense, Tanh, products
 from maml_numpy.learned import LearnedLoss
 from maml_numpy.losses import L1, MSE, Bernoulli
+from maml_numpy.low_rank import LowRank, Pair
 from maml_numpy.network import mlp
 from maml_numpy.optim import Adam
 from maml_numpy.parameters import Layout
@@ -60,6 +61,21 @@ def test_labels_of_notes_and_code_are_the_same():
 @pytest.mark.parametrize("path", [path for path in NOTES if path.name[0].isdigit()], ids=lambda path: path.stem)
 def test_labels_stand_in_the_note_of_their_name(path):
     assert {label.split(".")[0] for label in LABEL.findall(path.read_text())} <= {path.stem.split("_", 1)[1]}
+
+
+@pytest.mark.parametrize("path", [path for path in NOTES if "\nCode:" in path.read_text()], ids=lambda path: path.stem)
+def test_the_code_of_a_note_exists_and_has_its_labels(path):
+    """The files and folders that its second paragraph names; every label of the note stands in one of them."""
+    head = re.search(r"\nCode:(.*?)\n\n", path.read_text(), re.S)[1]
+    places = [ROOT / name for name in re.findall(r"`([\w/]+(?:\.py|/))`", head)]
+    assert all(place.exists() for place in places)
+    files = [file for place in places for file in ([place] if place.is_file() else place.rglob("*.py"))]
+    assert set(LABEL.findall(path.read_text())) <= {label for file in files
+                                                    for label in LABEL.findall(file.read_text())}
+
+
+def test_every_note_but_the_reading_list_names_its_code():
+    assert [path.name for path in NOTES if "\nCode:" not in path.read_text()] == ["README.md"]
 
 
 @pytest.mark.parametrize("path", NOTES, ids=lambda path: path.stem)
@@ -136,10 +152,8 @@ def test_index_form_of_layers(layer, name, shared):
     def pieces(blocks):
         return {"W": blocks["Wb"][..., :-1, :], "b": blocks["Wb"][..., -1:, :]} if blocks else {}
 
-    y, cache = layer.forward(blocks(params), x)
-    dy, out, out_bar = RNG.standard_normal(y.shape), blocks(params), blocks(params)
-    dx = layer.backward(blocks(params), cache, dy, out)
-    dy_bar, x_bar = layer.double_backward(blocks(params), cache, dy, dx_bar, blocks(bars), out_bar)
+    dy = RNG.standard_normal((T, N, getattr(layer, "M", D)))
+    y, dx, out, dy_bar, x_bar, out_bar = all_maps(layer, blocks(params), blocks(bars), x, dy, dx_bar)
     own = {piece: np.broadcast_to(value, (T, *value.shape[-2:])) for piece, value in params.items()}
     own_bars = {f"d{piece}_bar": np.broadcast_to(value, (T, *value.shape[-2:])) for piece, value in bars.items()}
     form = execute(name, x=x, dy=dy, dx_bar=dx_bar, **own, **own_bars, **vars(layer))
@@ -157,7 +171,7 @@ def test_index_form_of_losses(loss):
     form = execute(type(loss).__name__, y=y, target=target, dloss=dloss, dy_bar=dy_bar)
     value, cache = loss.forward(y, target)
     close(form["loss"], value), close(form["dy"], loss.backward(cache, dloss))
-    y_bar = loss.double_backward(cache, dloss, dy_bar)
+    y_bar = loss.curvature(cache, dloss, dy_bar)
     close(form["y_bar"], np.zeros_like(y) if y_bar is None else y_bar)
 
 
@@ -167,10 +181,11 @@ def test_index_form_of_low_rank_matrices(scale):
     base, u, v = RNG.standard_normal((D, M)), RNG.standard_normal((T, n, D)), RNG.standard_normal((T, n, M))
     x, dy, total = RNG.standard_normal((T, N, D)), RNG.standard_normal((T, N, M)), np.empty((D, M))
     form = execute("LowRank", x=x, dy=dy, base=base, u=u, v=v, scale=scale)
-    low = products.LowRank([(u, v)], D, base, scale)
-    products.outer(*low.factors(), out=total)
+    low = LowRank(D, base, [Pair(u, v, scale)], D)
     close(form["y"], products.times(x, low)), close(form["dx"], products.times_transposed(dy, low))
-    close(form["total"], scale * total)
+    low.write_sum(total)
+    close(form["total"], total)
+    assert np.isclose(form["dot"], low.dot(low), rtol=1e-12)
 
 
 def test_index_form_of_the_network():
@@ -180,14 +195,14 @@ def test_index_form_of_the_network():
     y, run = net.forward(theta, x)
     dtheta, theta_bar = np.empty_like(theta), np.empty_like(theta)
     _, deltas = net.backward(run, dy, dtheta)
-    dy_bar, _, left = net.up(run, deltas, dtheta_bar, theta_bar)
-    net.down(run, y_bar, left, theta_bar)
+    bars = net.tangent(run, dtheta_bar)
+    net.second_order(run, deltas, bars, dtheta_bar, y_bar, theta_bar)
 
     def short(vector, form):
         return {form.format(name.replace("dense", "").replace(".", "")[::-1]): view
                 for name, view in net.layout.views(vector).items()}
     form = execute("Network", x=x, dy=dy, y_bar=y_bar, **short(theta, "{}"), **short(dtheta_bar, "d{}_bar"))
-    close(form["y"], y), close(form["dy_bar"], dy_bar)
+    close(form["y"], y), close(form["dy_bar"], bars[-1])
     for name, wanted in {**short(dtheta, "d{}"), **short(theta_bar, "{}_bar")}.items():
         close(form[name], wanted)
 
@@ -203,10 +218,10 @@ def hessians(objective, theta, batch):
 
 
 def test_index_form_of_the_objective():
-    objective = subjects.MODELS["tanh MSE"]()
-    _, support, _ = subjects.problem(objective, RNG)
-    theta, dtheta_bar = RNG.standard_normal((2, subjects.T, objective.layout.size))
-    _, record = objective.gradient(theta, support, np.ones(subjects.T), np.empty_like(theta))
+    objective = problems.MODELS["tanh MSE"]()
+    _, support, _ = problems.problem(objective, RNG)
+    theta, dtheta_bar = RNG.standard_normal((2, problems.T, objective.layout.size))
+    _, record = objective.gradient(theta, support, np.ones(problems.T), np.empty_like(theta))
     theta_bar = np.empty_like(theta)
     objective.second_order(record, dtheta_bar, theta_bar)
     form = execute("Supervised", hessian=hessians(objective, theta, support), dtheta_bar=dtheta_bar)
@@ -214,14 +229,14 @@ def test_index_form_of_the_objective():
 
 
 def test_index_form_of_the_learned_loss():
-    outer, judge = subjects.tapped(subjects.MODELS["tanh MSE"]())
-    psi, batch = subjects.theta_of(judge, RNG, False), Inputs(RNG.standard_normal((subjects.T, 3, 1)))
-    theta, dtheta_bar = RNG.standard_normal((2, subjects.T, outer.layout.size))
+    outer, judge = problems.tapped(problems.MODELS["tanh MSE"]())
+    psi, batch = problems.theta_of(judge, RNG, False), Inputs(RNG.standard_normal((problems.T, 3, 1)))
+    theta, dtheta_bar = RNG.standard_normal((2, problems.T, outer.layout.size))
 
     def gradient(theta, psi):
         objective = LearnedLoss(outer.network, judge, outer.criterion, psi)
         dtheta = np.empty(theta.shape, np.result_type(theta, psi))
-        return objective, objective.gradient(theta.astype(dtheta.dtype), batch, np.ones(subjects.T), dtheta)[1], dtheta
+        return objective, objective.gradient(theta.astype(dtheta.dtype), batch, np.ones(problems.T), dtheta)[1], dtheta
 
     hessian = np.stack([gradient(theta + 1e-30j * e, psi)[2].imag / 1e-30 for e in np.eye(theta.shape[1])], axis=2)
     mixed = np.stack([gradient(theta, psi + 1e-30j * e)[2].imag / 1e-30 for e in np.eye(psi.size)], axis=2)
@@ -234,47 +249,50 @@ def test_index_form_of_the_learned_loss():
 
 def taken(objective, theta, support, alpha, K):
     """theta_K and, of each step, the gradient and the Hessian per task."""
-    theta_K, steps = inner.adapt(objective, theta, [support] * K, alpha, keep_caches=True)
-    thetas = [np.broadcast_to(step.theta, theta_K.shape).copy() for step in steps]
-    dtheta = [np.empty_like(theta_K) for _ in steps]
-    for theta_k, out in zip(thetas, dtheta):
-        objective.gradient(theta_k, support, np.ones(len(out)), out)
-    return theta_K, steps, dtheta, [hessians(objective, theta_k, support) for theta_k in thetas]
+    dtheta, hessian = [], []
+    for _ in range(K):
+        theta = np.broadcast_to(theta, (problems.T, theta.shape[-1])).copy()
+        dtheta.append(np.empty_like(theta))
+        objective.gradient(theta, support, np.ones(len(theta)), dtheta[-1])
+        hessian.append(hessians(objective, theta, support))
+        theta = inner.adapt(objective, theta, [support], alpha)
+    return theta, dtheta, hessian
 
 
 def test_index_form_of_the_inner_loop():
-    objective = subjects.MODELS["tanh MSE"]()
-    start, support, _ = subjects.problem(objective, RNG)
-    theta = start + 0.1 * RNG.standard_normal((subjects.T, start.size))
+    objective = problems.MODELS["tanh MSE"]()
+    start, support, _ = problems.problem(objective, RNG)
+    theta = start + 0.1 * RNG.standard_normal((problems.T, start.size))
     alpha, bar = RNG.uniform(0.1, 0.3, start.size), RNG.standard_normal(theta.shape)
-    theta_K, steps, dtheta, hessian = taken(objective, theta, support, alpha, 3)
+    theta_K, pullback = inner.steps(objective, theta, [support] * 3, [alpha] * 3)
+    _, dtheta, hessian = taken(objective, theta, support, alpha, 3)
     form = execute("inner", theta=theta, dtheta=dtheta, hessian=hessian, alpha=alpha, theta_bar_K=bar)
     close(form["theta_K"], theta_K)
-    close(form["theta_bar_0"], inner.backward(objective, steps, bar, alpha).theta)
+    close(form["theta_bar_0"], pullback(bar).theta)
 
 
 def test_index_form_of_maml():
-    objective = subjects.MODELS["tanh MSE"]()
-    theta, support, query = subjects.problem(objective, RNG)
-    theta_K, _, _, hessian = taken(objective, theta, support, 0.2, 3)
+    objective = problems.MODELS["tanh MSE"]()
+    theta, support, query = problems.problem(objective, RNG)
+    theta_K, _, hessian = taken(objective, theta, support, 0.2, 3)
     dquery = np.empty_like(theta_K)
-    objective.gradient(theta_K, query, np.ones(subjects.T), dquery)
+    objective.gradient(theta_K, query, np.ones(problems.T), dquery)
     form = execute("MAML", hessian=hessian, alpha=0.2, dquery=dquery)
     for name, second_order in (("theta_bar", True), ("theta_bar_first_order", False)):
         close(form[name], MAML(objective, 0.2, 3, second_order).meta_gradient(theta, support, query).theta_bar)
 
 
 def test_index_form_of_the_sparse_layer():
-    rows, layer = subjects_policy.sparse_rows(RNG, 6), SparseDense(subjects_policy.D, 4)
+    rows, layer = problems.sparse_rows(RNG, 6), SparseDense(problems.SPARSE_D, 4)
     layout = Layout(layer.shapes)
     theta, bar = RNG.standard_normal((2, layout.size))
     params, bars, out = ({"Wb": vector.reshape(-1, 4)} for vector in (theta, bar, np.empty(layout.size)))
     y, cache = layer.forward(params, rows)
     dy = RNG.standard_normal(y.shape)
-    layer.backward(params, cache, dy, out)
-    dy_bar, _ = layer.double_backward(params, cache, dy, None, bars, {"Wb": np.empty_like(out["Wb"])})
+    layer.gradient(params, cache, dy, out)
+    dy_bar = layer.tangent(params, cache, None, bars)
     named = {**layout.views(theta), **{f"d{name}_bar": view for name, view in layout.views(bar).items()}}
-    form = execute("SparseDense", x=rows.dense(subjects_policy.D), dy=dy, **named)
+    form = execute("SparseDense", x=rows.dense(problems.SPARSE_D), dy=dy, **named)
     close(form["y"], y), close(form["dy_bar"], dy_bar)
     close(np.concatenate([form["dW"], form["db"]]), out["Wb"])
 
@@ -282,11 +300,11 @@ def test_index_form_of_the_sparse_layer():
 @pytest.mark.parametrize("loss", [Reinforce(0.3), PPO(0.2), PPO(0.2, 0.4)], ids=["REINFORCE", "PPO", "PPO, bonus"])
 def test_index_form_of_losses_of_decisions(loss):
     y, dy_bar = RNG.standard_normal((2, 2, 5, 3))
-    target, dloss = subjects_policy.decisions(RNG, (2, 5), y, 3), RNG.standard_normal(2)
+    target, dloss = problems.decisions(RNG, (2, 5), y, 3), RNG.standard_normal(2)
     _, cache = loss.forward(y, target)
     form = execute("PolicyLoss", y=y, action=target.action, slope=cache.slope, curve=cache.curve, bonus=loss.bonus,
                    dloss=dloss, dy_bar=dy_bar)
-    close(form["dy"], loss.backward(cache, dloss)), close(form["y_bar"], loss.double_backward(cache, dloss, dy_bar))
+    close(form["dy"], loss.backward(cache, dloss)), close(form["y_bar"], loss.curvature(cache, dloss, dy_bar))
 
 
 def test_index_form_of_the_trust_region():
@@ -295,10 +313,9 @@ def test_index_form_of_the_trust_region():
     y, run = net.forward(theta, x)
     policy = softmax(y)
     v, dtheta = RNG.standard_normal((2, theta.size))
-    _, deltas = net.backward(run, y, None, wanted=False)
     jacobian = np.stack([net.forward(theta + 1e-30j * e, x)[0].imag / 1e-30 for e in np.eye(theta.size)], axis=2)
     form = execute("TrustRegion", p=policy.pi, jacobian=jacobian, v=v, dtheta=dtheta, damping=0.1)
-    times = partial(fisher_vector_product, net, run, deltas, policy)
+    times = partial(fisher_vector_product, net, run, policy)
     close(form["Fv"], times(v))
     found = conjugate_gradients(lambda w: times(w) + 0.1 * w, dtheta, 3 * theta.size, 1e-30)
     assert np.allclose(found, form["s"], rtol=1e-8)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from maml_numpy.parameters import Layout, per_task
+from maml_numpy.parameters import Layout, Vector, beside, gradient_like, like, per_task
 
 LAYOUT = Layout({"dense1.W": (2, 3), "dense1.b": (1, 3)})
 
@@ -67,3 +67,51 @@ def test_per_task_refuses_another_number_of_tasks():
     assert per_task(own, 3) is own
     with pytest.raises(ValueError, match="3 tasks, the batch 2"):
         per_task(own, 2)
+
+
+def test_a_single_task_is_one_row_of_the_same_memory():
+    theta = np.arange(9.0)
+    row = per_task(theta, 1)
+    assert row.shape == (1, 9) and np.shares_memory(row, theta)
+
+
+class Held(Vector):
+    """A vector that is no array."""
+
+    layers, ndim = [], 1
+
+    def like(self):
+        return "like"
+
+    def gradient_like(self):
+        return "gradient"
+
+
+def test_a_vector_that_is_no_array_is_asked_itself():
+    held = Held()
+    assert per_task(held, 5) is held and like(held) == "like" and gradient_like(held, 5) == "gradient"
+    for method in (Vector().like, Vector().gradient_like):
+        with pytest.raises(NotImplementedError):
+            method()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.complex128])
+@pytest.mark.parametrize("theta", [np.zeros(9), np.zeros((3, 9)), per_task(np.zeros(9), 3)],
+                         ids=["shared", "own", "broadcast"])
+def test_room_for_cotangents_and_gradients_is_of_the_form_and_can_be_written(theta, dtype):
+    theta = per_task(theta[0].astype(dtype), 3) if 0 in theta.strides else theta.astype(dtype)
+    room, gradient = like(theta), gradient_like(theta, 3)
+    assert room.shape == theta.shape and gradient.shape == (3, 9) and room.dtype == gradient.dtype == dtype
+    for array in (room, gradient):
+        LAYOUT.views(array)["dense1.W"][...] = 1
+        assert not np.shares_memory(array, theta) and (array[..., :6] == 1).all()
+
+
+def test_blocks_are_the_pieces_where_nothing_else_is_said():
+    assert LAYOUT.blocks == {"dense1.W": slice(0, 6), "dense1.b": slice(6, 9)}
+    given = {"dense1": slice(0, 9)}
+    joined = Layout(LAYOUT.shapes, given)
+    given["other"] = slice(0, 1)
+    assert joined.blocks == {"dense1": slice(0, 9)} and list(joined.shapes) == ["dense1.W", "dense1.b"]
+    both = beside(joined, joined, "judge")
+    assert list(both.shapes) == ["dense1.W", "dense1.b", "judge.dense1.W", "judge.dense1.b"] and both.size == 18

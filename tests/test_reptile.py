@@ -3,8 +3,8 @@
 from itertools import permutations
 
 import numpy as np
+import problems
 import pytest
-import subjects
 
 from maml_numpy.algorithms import MAML, Reptile
 from maml_numpy.batch import Batch
@@ -12,8 +12,8 @@ from maml_numpy.inner import adapt
 from maml_numpy.optim import SGD
 from maml_numpy.parameters import per_task
 
-OBJECTIVE = subjects.MODELS["tanh MSE"]()
-THETA, SUPPORT, QUERY = subjects.problem(OBJECTIVE, np.random.default_rng(9))
+OBJECTIVE = problems.MODELS["tanh MSE"]()
+THETA, SUPPORT, QUERY = problems.problem(OBJECTIVE, np.random.default_rng(9))
 
 
 def examples(batch, places):
@@ -24,9 +24,9 @@ def examples(batch, places):
     (1, 3, [[0, 1, 2]]), (3, 1, [[0], [1], [2]]), (4, 2, [[0, 1], [2, 0], [1, 2], [0, 1]]), (1, 5, [[0, 1, 2, 0, 1]]),
 ])
 def test_steps_take_the_next_examples_and_the_way_stands_for_the_gradient(K, minibatch, places):
-    theta_K, _ = adapt(OBJECTIVE, THETA, [examples(SUPPORT, at) for at in places], 0.1)
+    theta_K = adapt(OBJECTIVE, THETA, [examples(SUPPORT, at) for at in places], 0.1)
     losses, theta_bar = Reptile(OBJECTIVE, 0.1, K, minibatch).meta_gradient(THETA, SUPPORT, QUERY)
-    assert theta_bar.shape == THETA.shape and losses.shape == (subjects.T,)
+    assert theta_bar.shape == THETA.shape and losses.shape == (problems.T,)
     assert np.allclose(theta_bar, THETA - theta_K.mean(axis=0), rtol=1e-13, atol=1e-16)
     assert np.allclose(losses, OBJECTIVE.loss(theta_K, QUERY), rtol=1e-14)
 
@@ -34,7 +34,7 @@ def test_steps_take_the_next_examples_and_the_way_stands_for_the_gradient(K, min
 def test_the_order_of_the_examples_counts_and_is_the_support_sets():
     order = [2, 0, 1]
     algorithm, shuffled = Reptile(OBJECTIVE, 0.1, 2, 2), examples(SUPPORT, order)
-    theta_K, _ = adapt(OBJECTIVE, THETA, [examples(SUPPORT, at) for at in ([2, 0], [1, 2])], 0.1)
+    theta_K = adapt(OBJECTIVE, THETA, [examples(SUPPORT, at) for at in ([2, 0], [1, 2])], 0.1)
     theta_bar = algorithm.meta_gradient(THETA, shuffled, QUERY).theta_bar
     assert np.allclose(theta_bar, THETA - theta_K.mean(axis=0), rtol=1e-13, atol=1e-16)
     assert np.abs(theta_bar - algorithm.meta_gradient(THETA, SUPPORT, QUERY).theta_bar).max() > 1e-3
@@ -48,8 +48,8 @@ def test_the_query_plays_no_part_in_what_is_learned():
 
 @pytest.mark.parametrize("beta", [0.3, 1.0])
 def test_sgd_moves_the_share_beta_of_the_way_to_the_mean_of_the_adapted(beta):
-    theta_K, _ = adapt(OBJECTIVE, THETA, [SUPPORT] * 3, 0.1)
-    theta_bar = Reptile(OBJECTIVE, 0.1, 3, subjects.N).meta_gradient(THETA, SUPPORT, QUERY).theta_bar
+    theta_K = adapt(OBJECTIVE, THETA, [SUPPORT] * 3, 0.1)
+    theta_bar = Reptile(OBJECTIVE, 0.1, 3, problems.N).meta_gradient(THETA, SUPPORT, QUERY).theta_bar
     optimizer = SGD(beta)
     theta, _ = optimizer.step(THETA, theta_bar, optimizer.start(THETA))
     assert np.allclose(theta, (1 - beta) * THETA + beta * theta_K.mean(axis=0), rtol=1e-13, atol=1e-15)
@@ -57,8 +57,8 @@ def test_sgd_moves_the_share_beta_of_the_way_to_the_mean_of_the_adapted(beta):
 
 def test_one_step_is_joint_training_on_the_support_set():
     dtheta = np.empty_like(THETA)
-    OBJECTIVE.gradient(THETA, SUPPORT, np.full(subjects.T, 1 / subjects.T), dtheta)
-    theta_bar = Reptile(OBJECTIVE, 0.1, 1, subjects.N).meta_gradient(THETA, SUPPORT, QUERY).theta_bar
+    OBJECTIVE.gradient(THETA, SUPPORT, np.full(problems.T, 1 / problems.T), dtheta)
+    theta_bar = Reptile(OBJECTIVE, 0.1, 1, problems.N).meta_gradient(THETA, SUPPORT, QUERY).theta_bar
     assert np.allclose(theta_bar, 0.1 * dtheta, rtol=1e-12, atol=1e-15)
 
 
@@ -69,11 +69,11 @@ def test_float32_stays_float32_whatever_the_type_of_alpha():
 
 
 @pytest.mark.parametrize("call, words", [
-    (lambda: Reptile(OBJECTIVE, -0.1, 1, 1), "alpha must be at least 0, got -0.1"),
+    (lambda: Reptile(OBJECTIVE, -0.1, 1, 1), "alpha must be at least 0 and finite, got -0.1"),
     (lambda: Reptile(OBJECTIVE, float("nan"), 1, 1), "alpha"),
     (lambda: Reptile(OBJECTIVE, 0.1, 0, 1), "K must be at least 1, got 0"),
     (lambda: Reptile(OBJECTIVE, 0.1, 1, 0), "minibatch must be at least 1, got 0"),
-    (lambda: Reptile(OBJECTIVE, 0.1, 1, 1).meta_gradient(np.stack([THETA] * subjects.T), SUPPORT, QUERY), "one vector"),
+    (lambda: Reptile(OBJECTIVE, 0.1, 1, 1).meta_gradient(np.stack([THETA] * problems.T), SUPPORT, QUERY), "one vector"),
     (lambda: Reptile(OBJECTIVE, 0.1, 1, 1).meta_gradient(THETA, SUPPORT, Batch(QUERY.x[:1], QUERY.y[:1])), "query 1"),
     (lambda: Reptile(OBJECTIVE, 0.1, 1, 1).meta_gradient(THETA, QUERY.x, QUERY), "support must be a Batch"),
 ])
@@ -84,10 +84,10 @@ def test_mistakes_are_named(call, words):
 
 def averages(batches):
     """AvgGrad and AvgGradInner, columns of (P, 2): the tasks' means of g_k and, over pairs, of Hessian k times g_j."""
-    theta, gradients, records = per_task(THETA, subjects.T), [], []
+    theta, gradients, records = per_task(THETA, problems.T), [], []
     for batch in batches:
         dtheta = np.empty(theta.shape)
-        records.append(OBJECTIVE.gradient(theta, batch, np.ones(subjects.T), dtheta)[1])
+        records.append(OBJECTIVE.gradient(theta, batch, np.ones(problems.T), dtheta)[1])
         gradients.append(dtheta)
     products = []
     for k, j in permutations(range(len(batches)), 2):
@@ -106,7 +106,7 @@ def maml(K, second_order):
 def reptile(alpha, *batches):
     """Reptile's way over alpha: one step on each batch, all of them beside each other in the support set."""
     support = Batch(*(np.concatenate(parts, axis=1) for parts in zip(*batches)))
-    return Reptile(OBJECTIVE, alpha, len(batches), subjects.N).meta_gradient(THETA, support, QUERY).theta_bar / alpha
+    return Reptile(OBJECTIVE, alpha, len(batches), problems.N).meta_gradient(THETA, support, QUERY).theta_bar / alpha
 
 
 @pytest.mark.parametrize("direction, batches, wanted", [
@@ -119,7 +119,7 @@ def test_leading_terms_of_the_methods(direction, batches, wanted):
     What remains is of O(alpha^2): relative to AvgGradInner's term, alpha times less, in the fit and beside it.
     """
     rng = np.random.default_rng(10)
-    drawn = [Batch(rng.standard_normal((subjects.T, subjects.N, 1)), rng.standard_normal((subjects.T, subjects.N, 7)))
+    drawn = [Batch(rng.standard_normal((problems.T, problems.N, 1)), rng.standard_normal((problems.T, problems.N, 7)))
              for _ in range(batches)]
     basis, errors = averages(drawn), []
     for alpha in (1e-4, 1e-5):

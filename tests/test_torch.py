@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from subjects_convolution import POOLS
+from maps import all_maps
+from problems import POOLS
 
-from maml_numpy.algorithms import DAML, MAML, JointTraining, MetaSGD
+from maml_numpy.algorithms import DAML, LSLR, MAML, JointTraining, MetaSGD
 from maml_numpy.batch import Batch, Inputs
 from maml_numpy.initialisers import he_normal
 from maml_numpy.layers import Convolution, ReLU, Tanh
@@ -12,7 +13,10 @@ from maml_numpy.losses import L1, MSE
 from maml_numpy.network import mlp
 from maml_numpy.objectives import Supervised
 
-torch = pytest.importorskip("torch")
+try:
+    torch = pytest.importorskip("torch")
+except ImportError as error:  # installed, but what it needs is not
+    pytest.skip(f"PyTorch cannot be imported: {error}", allow_module_level=True)
 TOLERANCE = 1e-10
 CASES = [pytest.param(seed, activation, loss, id=f"{seed}-{activation.__name__}-{loss.__name__}")
          for seed in range(10) for activation in (Tanh, ReLU) for loss in (MSE, L1)]
@@ -87,24 +91,62 @@ def test_joint_gradient(activation, loss):
     assert np.abs(theta_bar - wanted).max() <= TOLERANCE * np.abs(wanted).max()
 
 
+def torch_learned_gradient(objective, theta, rates, support, query):
+    """Leave dJ in the tensors of theta, which are returned, and in the rates' own.
+
+    rates: of each step, of each piece of the layout, a number or a tensor.
+    """
+    act, criterion = torch_functions(objective)
+    start = [torch.tensor(view, requires_grad=True) for view in objective.layout.views(theta).values()]
+    J = 0
+    for x, y, x_query, y_query in zip(*(torch.tensor(part) for part in (*support, *query))):
+        p = start
+        for of_step in rates:
+            gradients = torch.autograd.grad(criterion(chain(p, x, act)[-1], y), p, create_graph=True)
+            p = [w - rate * dw for w, rate, dw in zip(p, of_step, gradients)]
+        J = J + criterion(chain(p, x_query, act)[-1], y_query) / len(support.x)
+    J.backward()
+    return start
+
+
+def close(found, tensors):
+    """Whether a flat gradient is that of these tensors, zero where none reached them."""
+    wanted = np.concatenate([np.zeros(w.numel()) if w.grad is None else w.grad.numpy(force=True).ravel()
+                             for w in tensors])
+    assert np.abs(found - wanted).max() <= TOLERANCE * np.abs(wanted).max()
+
+
 @pytest.mark.parametrize("seed, activation, loss", CASES)
 def test_meta_sgd_gradient_by_theta_and_by_the_rates(seed, activation, loss):
     objective, theta, support, query, K = case(seed, activation, loss)
     alpha = np.random.default_rng(seed).uniform(0.02, 0.2, theta.shape)
     found = MetaSGD(objective, K).meta_gradient(np.concatenate([theta, alpha]), support, query).theta_bar
-    act, criterion = torch_functions(objective)
-    start, rates = ([torch.tensor(view, requires_grad=True) for view in objective.layout.views(vector).values()]
-                    for vector in (theta, alpha))
-    J = 0
-    for x, y, x_query, y_query in zip(*(torch.tensor(part) for part in (*support, *query))):
-        p = start
-        for _ in range(K):
-            gradients = torch.autograd.grad(criterion(chain(p, x, act)[-1], y), p, create_graph=True)
-            p = [w - rate * dw for w, rate, dw in zip(p, rates, gradients)]
-        J = J + criterion(chain(p, x_query, act)[-1], y_query) / len(support.x)
-    J.backward()
-    wanted = np.concatenate([w.grad.numpy().ravel() for w in (*start, *rates)])
-    assert np.abs(found - wanted).max() <= TOLERANCE * np.abs(wanted).max()
+    rates = [torch.tensor(view, requires_grad=True) for view in objective.layout.views(alpha).values()]
+    start = torch_learned_gradient(objective, theta, [rates] * K, support, query)
+    close(found, [*start, *rates])
+
+
+@pytest.mark.parametrize("seed, activation, loss", CASES)
+def test_lslr_gradient_by_theta_and_by_the_rates(seed, activation, loss):
+    """A rate for each block and step: W and b of a layer have one."""
+    objective, theta, support, query, K = case(seed, activation, loss)
+    algorithm = LSLR(objective, K)
+    alpha = np.random.default_rng(seed).uniform(-0.02, 0.2, algorithm.layout.size - theta.size)
+    found = algorithm.meta_gradient(np.concatenate([theta, alpha]), support, query).theta_bar
+    rates = [[torch.tensor(rate, requires_grad=True) for rate in of_step] for of_step in alpha.reshape(K, -1)]
+    pieces = [[rate for rate in of_step for _ in "Wb"] for of_step in rates]
+    start = torch_learned_gradient(objective, theta, pieces, support, query)
+    close(found, [*start, *(rate for of_step in rates for rate in of_step)])
+
+
+@pytest.mark.parametrize("seed, activation, loss", CASES[::5])
+def test_gradient_with_rates_by_block_and_step(seed, activation, loss):
+    objective, theta, support, query, _ = case(seed, activation, loss)
+    names = list(objective.layout.blocks)
+    alpha = [{names[-1]: 0.2}, {name: 0.1 / (i + 1) for i, name in enumerate(names[:-1])}]
+    found = MAML(objective, alpha, 2).meta_gradient(theta, support, query).theta_bar
+    pieces = [[rate.get(name, 0.0) for name in names for _ in "Wb"] for rate in alpha]
+    close(found, torch_learned_gradient(objective, theta, pieces, support, query))
 
 
 @pytest.mark.parametrize("seed, activation, loss", CASES)
@@ -133,24 +175,20 @@ def test_daml_gradient_by_theta_and_by_psi(seed, activation, loss):
             p = [w - 0.1 * dw for w, dw in zip(p, gradients)]
         J = J + criterion(chain(p, x_query, act)[-1], y_query) / T
     J.backward()
-    wanted = np.concatenate([np.zeros(w.numel()) if w.grad is None else w.grad.numpy(force=True).ravel()
-                             for w in (*start, *psi)])
-    assert np.abs(found - wanted).max() <= TOLERANCE * np.abs(wanted).max()
+    close(found, [*start, *psi])
 
 
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize("own", [False, True], ids=["shared", "per task"])
-def test_convolution_forward_backward_and_double_backward(seed, own):
+def test_all_maps_of_the_convolution(seed, own):
     rng = np.random.default_rng(seed)
     T, N, C_in, C_out, height, width = (int(size) for size in rng.permutation([2, 3, 4, 5, 8, 9]))
     kernel, stride, padding = int(rng.integers(1, min(height, width) + 1)), seed % 2 + 1, seed % 3
     layer = Convolution(height, width, C_in, C_out, kernel, stride, padding)
     Wb, dWb_bar = rng.standard_normal((2, *([T] if own else []), *layer.blocks["Wb"]))
     x, dx_bar = rng.standard_normal((2, T, N, layer.D))
-    dy, dWb, Wb_bar = rng.standard_normal((T, N, layer.M)), np.empty_like(Wb), np.empty_like(Wb)
-    y, cache = layer.forward({"Wb": Wb}, x)
-    dx = layer.backward({"Wb": Wb}, cache, dy, {"Wb": dWb})
-    dy_bar, x_bar = layer.double_backward({"Wb": Wb}, cache, dy, dx_bar, {"Wb": dWb_bar}, {"Wb": Wb_bar})
+    dy = rng.standard_normal((T, N, layer.M))
+    y, dx, dparams, dy_bar, x_bar, params_bar = all_maps(layer, {"Wb": Wb}, {"Wb": dWb_bar}, x, dy, dx_bar)
 
     Wb_, x_, dy_ = (torch.tensor(array, requires_grad=True) for array in (Wb, x, dy))
     outputs = []
@@ -162,18 +200,18 @@ def test_convolution_forward_backward_and_double_backward(seed, own):
     y_ = torch.stack(outputs)
     dx_, dWb_ = torch.autograd.grad(y_, (x_, Wb_), dy_, create_graph=True)
     bars = torch.autograd.grad((dx_, dWb_), (dy_, x_, Wb_), (torch.tensor(dx_bar), torch.tensor(dWb_bar)))
-    for found, wanted in zip((y, dx, dWb, dy_bar, x_bar, Wb_bar), (y_, dx_, dWb_, *bars), strict=True):
+    ours = y, dx, dparams["Wb"], dy_bar, x_bar, params_bar["Wb"]
+    for found, wanted in zip(ours, (y_, dx_, dWb_, *bars), strict=True):
         wanted = wanted.detach().numpy()
         assert found.shape == wanted.shape and np.abs(found - wanted).max() <= TOLERANCE * np.abs(wanted).max()
 
 
 @pytest.mark.parametrize("pool", POOLS, ids=lambda pool: f"{pool.kernel} of {pool.height} x {pool.width}")
-def test_max_pooling_forward_backward_and_double_backward(pool):
+def test_all_maps_of_max_pooling(pool):
     rng = np.random.default_rng(0)
     x, dx_bar = rng.standard_normal((2, 3, pool.D))
     dy = rng.standard_normal((3, pool.M))
-    y, cache = pool.forward({}, x)
-    dx, (dy_bar, nothing) = pool.backward({}, cache, dy, {}), pool.double_backward({}, cache, dy, dx_bar, {}, {})
+    y, dx, _, dy_bar, nothing, _ = all_maps(pool, {}, {}, x, dy, dx_bar)
     x_, dy_ = (torch.tensor(array, requires_grad=True) for array in (x, dy))
     images = x_.reshape(3, pool.height, pool.width, pool.channels).permute(0, 3, 1, 2)
     y_ = torch.nn.functional.max_pool2d(images, pool.kernel).permute(0, 2, 3, 1).reshape(3, -1)

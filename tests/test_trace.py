@@ -34,13 +34,13 @@ def trace():
 
     net, loss = OBJECTIVE.network, OBJECTIVE.criterion
     # 1 the inner step
-    theta_1, steps = inner.adapt(OBJECTIVE, THETA, [SUPPORT], ALPHA, keep_caches=True)
-    record = steps[0].record
-    y, run = net.forward(THETA, SUPPORT.x)
-    note(a1=run.caches[2].x1[..., :-1], y=y, r=record.loss_cache.r, L=OBJECTIVE.loss(THETA, SUPPORT))
-    note(delta3=record.deltas[2], delta2=record.deltas[1], delta1=record.deltas[0])
+    theta_1 = inner.adapt(OBJECTIVE, THETA, [SUPPORT], ALPHA)
     dtheta = np.empty_like(THETA)
-    OBJECTIVE.gradient(THETA, SUPPORT, np.ones(1), dtheta)
+    losses, record = OBJECTIVE.gradient(THETA, SUPPORT, np.ones(1), dtheta)
+    run, deltas = record.run, record.deltas
+    y, _ = net.forward(THETA, SUPPORT.x)
+    note(a1=run.caches[2].x1[..., :-1], y=y, r=record.loss_cache.r, L=losses)
+    note(delta3=deltas[2], delta2=deltas[1], delta1=deltas[0])
     pieces(THETA, "theta_0 {}")
     pieces(dtheta, "dtheta_0 {}")
     pieces(theta_1[0], "theta_1 {}")
@@ -50,18 +50,23 @@ def trace():
     theta_1_bar = np.empty_like(theta_1)
     OBJECTIVE.gradient(theta_1, QUERY, np.ones(1), theta_1_bar)
     pieces(theta_1_bar[0], "theta_1_bar {}")
-    # 3 the way back
-    dtheta_bar = -ALPHA * theta_1_bar
-    pieces(dtheta_bar[0], "dtheta_0_bar {}")
-    theta_bar = np.empty_like(THETA)
-    dy_bar, dtaps_bar, left = net.up(run, record.deltas, dtheta_bar[0], theta_bar)
-    note(delta1_bar=dtaps_bar["dense1"], delta3_bar=dy_bar, x_bar_left_by_dense2=left[2])
-    pieces(theta_bar, "up {}")
-    y_bar = loss.double_backward(record.loss_cache, np.ones(1), dy_bar)
+    # 3 the way back: up, the loss, down, layer by layer
+    dtheta_bar = -ALPHA * theta_1_bar[0]
+    pieces(dtheta_bar, "dtheta_0_bar {}")
+    bars = net.tangent(run, dtheta_bar)
+    note(delta1_bar=net.tapped(bars)["dense1"], delta2_bar=bars[2], delta3_bar=bars[3])
+    blocks, left = net.by_layer(dtheta_bar), np.empty_like(THETA)
+    for i, params_bar in enumerate(net.by_layer(left)):
+        if params_bar:
+            net.layers[i].gradient_curvature(run.params[i], run.caches[i], deltas[i], bars[i], blocks[i], params_bar)
+    pieces(left, "up {}")
+    note(x_bar_left_by_dense2=net.layers[2].curvature(run.params[2], run.caches[2], deltas[2], bars[2], blocks[2]))
+    y_bar = loss.curvature(record.loss_cache, np.ones(1), bars[3])
     note(y_bar=y_bar)
-    share = np.zeros_like(THETA)
-    net.down(run, y_bar, left, share)
-    pieces(share, "down {}")
+    share = np.empty_like(THETA)
+    net.second_order(run, deltas, bars, dtheta_bar, y_bar, share)
+    pieces(share - left, "down {}")
+    pieces(share, "share {}")
     full, first = (MAML(OBJECTIVE, ALPHA, 1, second_order).meta_gradient(THETA, SUPPORT, QUERY).theta_bar
                    for second_order in (True, False))
     pieces(full, "theta_0_bar {}")

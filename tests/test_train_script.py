@@ -6,14 +6,16 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from time import monotonic, sleep
 
 import numpy as np
 import pytest
 import train
+from jobs import Job
 
-from maml_numpy import checkpoint
+from maml_numpy import checkpoint, plots
 from maml_numpy.experiments import regression, sinusoid
 from maml_numpy.learner import load
 
@@ -34,27 +36,54 @@ def results(folder):
     return json.loads((folder / "sinusoid" / "test.json").read_text())
 
 
-def test_trains_then_tests_from_an_empty_folder(tmp_path, capsys):
-    code, out, errors = run(capsys, "--test", "--iterations", 1500, "--out", tmp_path)
+def same_run(a, b):
+    for name in ("checkpoint.npz", "metrics.jsonl", "config.json"):
+        assert (a / name).read_bytes() == (b / name).read_bytes(), name
+
+
+@pytest.fixture
+def coarse(monkeypatch):
+    """Errors are taken on few points, and baselines tuned over two rates. Other processes know nothing of this: what
+    might start some is to run with --processes 1."""
+    unseen = sinusoid.unseen
+    monkeypatch.setattr(sinusoid, "unseen", lambda config: replace(unseen(config), grid=20))
+    monkeypatch.setattr(regression, "RATES", (0.01, 0.1))
+
+
+@pytest.fixture
+def few_tasks(monkeypatch, coarse):
+    """Tests are of few tasks too."""
+    unseen = sinusoid.unseen
+    monkeypatch.setattr(sinusoid, "unseen", lambda config: replace(unseen(config), tasks=60))
+
+
+@pytest.fixture
+def unpainted(monkeypatch):
+    """Figures are made, and not painted."""
+    monkeypatch.setattr(plots, "save", lambda figure, path: path.touch())
+
+
+def test_trains_then_tests_from_an_empty_folder(tmp_path, capsys, monkeypatch, coarse):
+    code, out, errors = run(capsys, "--test", "--iterations", 1000, "--processes", 1, "--out", tmp_path)
     assert code == 0 and not errors
-    assert out.count("training 1500 iterations first") == 3
+    assert out.count("training 1000 iterations first") == 3
     found = results(tmp_path)
     assert list(found["methods"]) == ["MAML", "FO-MAML", "joint training", "joint training, tuned", "random start",
                                       "random start, tuned"]
-    assert found["steps"] == [0, 1, 2, 3, 5, 10] and found["tasks"] == 600 and found["grid"] == 100
+    assert found["steps"] == [0, 1, 2, 3, 5, 10] and found["tasks"] == 600 and found["grid"] == 20
     maml, random = (found["methods"][name]["0"]["N=10"] for name in ("MAML", "random start"))
     assert maml["median"][-1] < 0.8 * random["median"][-1] and random["mean"][0] == pytest.approx(4.25, abs=0.3)
     for name in ("panels", "tasks", "steps", "training"):
         assert (tmp_path / "sinusoid" / f"{name}.png").stat().st_size > 20_000
     assert all(out.count(f"\n{title} ") == 2 for title in found["methods"])  # N = 5 and N = 10
     assert len((tmp_path / "sinusoid/test.md").read_text().splitlines()) == 2 + 2 * len(found["methods"])
-    again, out, _ = run(capsys, "--test", "--out", tmp_path)  # the run's own numbers, without naming them again
+    monkeypatch.setattr(plots, "save", lambda figure, path: None)
+    again, out, _ = run(capsys, "--test", "--processes", 1, "--out", tmp_path)  # the run's own numbers, not named again
     assert again == 0 and "training" not in out.replace("joint training", "").replace("training.png", "")
     assert {**results(tmp_path), "seconds": 0, "microseconds": 0} == {**found, "seconds": 0, "microseconds": 0}
 
 
-def test_several_seeds_in_several_processes_give_what_each_gives_alone(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(regression, "RATES", (0.01, 0.1))
+def test_several_seeds_in_several_processes_give_what_each_gives_alone(tmp_path, capsys, few_tasks, unpainted):
     numbers = ("--method", "fomaml", "--iterations", 250)
     assert run(capsys, *numbers, "--seeds", 2, "--seed", 3, "--processes", 2, "--out", tmp_path / "both")[0] == 0
     for seed in (3, 4):
@@ -67,6 +96,13 @@ def test_several_seeds_in_several_processes_give_what_each_gives_alone(tmp_path,
         found = sinusoid.test(sinusoid.Config(iterations=250), "fomaml",
                               checkpoint.load(tmp_path / f"alone/sinusoid/fomaml-seed{seed}/checkpoint.npz").theta)
         assert both["FO-MAML"][seed] == found["FO-MAML"]
+
+
+def test_results_come_from_other_processes_as_from_this_one(tmp_path):
+    jobs = [Job("sinusoid", "fomaml", seed, sinusoid.Config(iterations=2, H=4), tmp_path / str(seed), 2, 0, 10.0, True,
+                "cpu", 1) for seed in (0, 1)]
+    apart, here = (train.carry_out(jobs, processes) for processes in (2, 1))
+    assert apart == here and all(found["FO-MAML"]["N=10"]["mean"] for found in apart) and apart[0] != apart[1]
 
 
 def test_a_run_that_fails_in_a_process_of_its_own_is_named_and_the_others_are_saved(tmp_path, capsys):
@@ -90,8 +126,7 @@ def test_no_method_trains_all_three(tmp_path, capsys):
     assert checkpoint.load(tmp_path / "sinusoid/maml-seed0/checkpoint.npz").theta.dtype == np.float32
 
 
-def test_all_methods_are_compared_and_their_weights_kept_apart(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(regression, "RATES", (0.01, 0.1))
+def test_all_methods_are_compared_and_their_weights_kept_apart(tmp_path, capsys, few_tasks):
     argv = ("--method", "all", "--iterations", 30, "--processes", 1, "--out", tmp_path)
     code, out, errors = run(capsys, *argv, "--test")
     assert code == 0 and not errors and "One iteration: MAML " in out
@@ -117,8 +152,7 @@ def test_points_are_nothing_for_daml(tmp_path, capsys):
     assert code == 1 and len(errors) == 1 and "inputs without labels" in errors[0]
 
 
-def test_alpha_zero_is_legal_and_adapts_nothing(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(regression, "RATES", (0.01, 0.1))
+def test_alpha_zero_is_legal_and_adapts_nothing(tmp_path, capsys, few_tasks, unpainted):
     code, _, _ = run(capsys, "--test", "--method", "maml", "--iterations", 3, "--alpha", 0, "--processes", 1, "--out",
                      tmp_path)
     mean = results(tmp_path)["methods"]["MAML"]["0"]["N=5"]["mean"]
@@ -208,27 +242,6 @@ def test_unwritable_folder(tmp_path, capsys):
         assert code == 1 and len(errors) == 1 and "file" in errors[0]
 
 
-@pytest.mark.parametrize("limit", [20_000, 300])
-def test_a_full_disk_is_one_line_and_loses_nothing(tmp_path, limit):
-    """Files may grow to `limit` bytes: too few for a checkpoint (24 kB), then too few even for the metrics."""
-    resource = pytest.importorskip("resource")
-    command = [sys.executable, SCRIPT, "--method", "maml", "--save_every", "0", "--out", tmp_path]
-    subprocess.run([*command, "--iterations", "300"], check=True, capture_output=True)
-    folder = tmp_path / "sinusoid/maml-seed0"
-    found = checkpoint.load(folder / "checkpoint.npz")
-    checkpoint.save(found._replace(config={**found.config, "iterations": 2000}))  # a run that was stopped at 300
-    before = (folder / "checkpoint.npz").read_bytes()
-    done = subprocess.run([*command, "--iterations", "2000", "--resume"], text=True, capture_output=True,
-                          preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))
-    assert done.returncode == 1 and done.stderr.count("error") == 1 and "File too large" in done.stderr
-    assert "Traceback" not in done.stderr
-    assert (folder / "checkpoint.npz").read_bytes() == before
-    assert not list(folder.glob("*.partial"))
-    finish(start(tmp_path / "whole", "--iterations", "2000"))
-    subprocess.run([*command, "--iterations", "2000", "--resume"], check=True, capture_output=True)
-    same_run(folder, tmp_path / "whole/sinusoid/maml-seed0")
-
-
 def test_nan_stops_training_in_one_line(tmp_path, capsys, recwarn):
     code, _, errors = run(capsys, "--method", "maml", "--iterations", 50, "--alpha", 1e30, "--out", tmp_path)
     assert code == 1 and len(errors) == 1 and "iteration" in errors[0] and "not finite" in errors[0]
@@ -267,13 +280,8 @@ def stop(process, run_folder, when, number, pause=0.0):
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("undisturbed")
-    finish(start(folder))
+    assert train.main([*ARGUMENTS, "--out", str(folder)]) == 0
     return folder / "sinusoid" / "maml-seed0"
-
-
-def same_run(a, b):
-    for name in ("checkpoint.npz", "metrics.jsonl", "config.json"):
-        assert (a / name).read_bytes() == (b / name).read_bytes(), name
 
 
 def kill_and_resume(folder, undisturbed, moments):
@@ -293,6 +301,26 @@ def test_killed_twenty_times_and_resumed_equals_undisturbed(tmp_path, undisturbe
     kill_and_resume(tmp_path, undisturbed, moments)
 
 
+@pytest.mark.parametrize("limit", [20_000, 300])
+def test_a_full_disk_is_one_line_and_loses_nothing(tmp_path, capsys, undisturbed, limit):
+    """Files may grow to `limit` bytes: too few for a checkpoint (24 kB), then too few even for the metrics."""
+    resource = pytest.importorskip("resource")
+    assert run(capsys, *ARGUMENTS, "--iterations", 300, "--out", tmp_path)[0] == 0
+    folder = tmp_path / "sinusoid/maml-seed0"
+    found = checkpoint.load(folder / "checkpoint.npz")
+    checkpoint.save(found._replace(config={**found.config, "iterations": 2500}))  # a run that was stopped at 300
+    before = (folder / "checkpoint.npz").read_bytes()
+    done = subprocess.run([sys.executable, SCRIPT, *ARGUMENTS, "--resume", "--out", tmp_path], text=True,
+                          capture_output=True,
+                          preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))
+    assert done.returncode == 1 and done.stderr.count("error") == 1 and "File too large" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert (folder / "checkpoint.npz").read_bytes() == before
+    assert not list(folder.glob("*.partial"))
+    assert run(capsys, *ARGUMENTS, "--resume", "--out", tmp_path)[0] == 0
+    same_run(folder, undisturbed)
+
+
 def test_a_meta_batch_that_does_not_fit_says_what_would(tmp_path, capsys, monkeypatch):
     def full(*arguments, **keywords):
         raise MemoryError
@@ -305,14 +333,14 @@ def test_a_meta_batch_that_does_not_fit_says_what_would(tmp_path, capsys, monkey
     assert 100 < int(words[1]) < 1000 and 5 < int(words[2]) < 50
 
 
-def test_ctrl_c_saves_says_how_to_go_on_and_test_goes_on_by_itself(tmp_path, capsys, undisturbed):
+def test_ctrl_c_saves_says_how_to_go_on_and_test_goes_on_by_itself(tmp_path, capsys, undisturbed, few_tasks, unpainted):
     folder = tmp_path / "sinusoid" / "maml-seed0"
     code, last = stop(start(tmp_path, "--save_every", "1000"), folder, 5, signal.SIGINT)
     assert code == 130 and "--resume" in last
     assert 400 <= checkpoint.load(folder / "checkpoint.npz").iteration < 2500  # 400: between line 5 and its state
     code, _, errors = run(capsys, "--method", "maml", "--iterations", 2500, "--out", tmp_path)
     assert code == 1 and "stopped at iteration" in errors[0] and "--resume" in errors[0]
-    code, out, _ = run(capsys, "--method", "maml", "--test", "--out", tmp_path)
+    code, out, _ = run(capsys, "--method", "maml", "--test", "--processes", 1, "--out", tmp_path)
     assert code == 0 and "maml seed 0 stopped" in out and "going on from there" in out
     same_run(folder, undisturbed)
 

@@ -1,14 +1,14 @@
 import numpy as np
+import problems
 import pytest
-import subjects
 
 from maml_numpy.algorithms import MAML
 from maml_numpy.batch import Batch
 from maml_numpy.optim import SGD, Adam
 from maml_numpy.training import NonFinite, train
 
-OBJECTIVE = subjects.MODELS["tanh MSE"]()
-THETA, SUPPORT, QUERY = subjects.problem(OBJECTIVE, np.random.default_rng(7))
+OBJECTIVE = problems.MODELS["tanh MSE"]()
+THETA, SUPPORT, QUERY = problems.problem(OBJECTIVE, np.random.default_rng(7))
 
 
 def spoiled(batch, part, task):

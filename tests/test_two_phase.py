@@ -95,7 +95,7 @@ def test_daml_is_tested_on_both_waves(monkeypatch):
     tasks = FAMILY.sample(rng, 30)
     source, grid = FAMILY.sources(rng, tasks, 5), FAMILY.grid(tasks, 50)
     right, wrong = daml.adapted_losses(config, "daml", learned, source, grid, (0, 5))
-    theta, _ = algorithm.adapt(learned, source)
+    theta = algorithm.adapt(learned, source)
     y, _ = algorithm.outer.network.forward(theta, grid.x)
     assert np.allclose(right[1], np.abs(y - grid.y).mean(axis=(1, 2)), rtol=1e-5)
     assert np.allclose(wrong[1], np.abs(y + grid.y).mean(axis=(1, 2)), rtol=1e-5)

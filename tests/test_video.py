@@ -123,6 +123,16 @@ def test_images_are_mixed_by_their_shares():
     assert np.allclose(mixed(z, mask), mask[:, :1] * images[..., 0] + mask[:, 1:] * images[..., 1])
 
 
+def test_without_an_encoder_there_is_nothing_to_say_of_codes():
+    predictor = Predictor(Network(9, [Convolution(3, 3, 1, 2, 1)]), Network(1, [Dense(1, 2), Softmax()]), None, MSE(),
+                          weight=2.0, balance=3.0)
+    x, following = RNG.standard_normal((2, 4, 9))
+    theta = RNG.standard_normal(predictor.layout.size)
+    loss, parts, _ = predictor.gradient(theta, x, following, np.zeros((4, 1)), GumbelSoftmax(1.0))
+    assert parts == (loss, 0, 0)
+    assert np.isclose(loss, MSE().forward(predictor.predict(theta, x, np.ones((4, 1))), following)[0])
+
+
 def trained(folder, config, method, upto=None):
     return trained_in(folder, video.recipe(config, method, 0), upto)
 
@@ -147,7 +157,7 @@ def test_a_loss_that_is_no_number_stops(tmp_path):
 
 
 def test_a_short_training_tells_futures_apart(tmp_path):
-    config = replace(SMALL, iterations=1000, size=8, shifts=(1, 2))
+    config = replace(SMALL, iterations=700, size=8, shifts=(1, 2))
     found = video.test(config, "variational", trained(tmp_path / "v", config, "variational").theta)
     average = video.test(config, "deterministic", trained(tmp_path / "d", config, "deterministic").theta)
     assert found["of_floor"] < 0.2 and min(found["usage"]) > 0.3 and 0.4 < found["kl"] <= log(2)
@@ -156,7 +166,7 @@ def test_a_short_training_tells_futures_apart(tmp_path):
 
 @pytest.mark.parametrize("choice", [{"hard": True}, {"likelihood": "bernoulli"}])
 def test_the_other_choices_learn_too(tmp_path, choice):
-    config = replace(SMALL, iterations=600, size=8, shifts=(1, 2), **choice)
+    config = replace(SMALL, iterations=500, size=8, shifts=(1, 2), **choice)
     before = video.test(config, "variational", video.start(config, "variational", 0))
     after = video.test(config, "variational", trained(tmp_path, config, "variational").theta)
     assert after["error"] < 0.3 * before["error"] and 0 <= after["sharp"] <= 1

@@ -5,7 +5,6 @@ from .daml import DAML
 from .joint import JointTraining
 from .maml import MAML
 from .meta_sgd import LSLR, MetaSGD
-from .replayed import Replayed
 from .reptile import Reptile
 
-__all__ = ["Algorithm", "DAML", "JointTraining", "LSLR", "MAML", "MetaGradient", "MetaSGD", "Replayed", "Reptile"]
+__all__ = ["Algorithm", "DAML", "JointTraining", "LSLR", "MAML", "MetaGradient", "MetaSGD", "Reptile"]

@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple, Protocol
 
-from ..backend import Array
+from ..backend import Array, array_module
 from ..parameters import Layout
 
 
@@ -15,7 +15,8 @@ class MetaGradient(NamedTuple):
 
 
 def check_shared(theta: Array) -> None:
-    """Raise ValueError unless theta is one vector for all tasks, (P,)."""
+    """Raise ValueError unless theta is one vector for all tasks, (P,), and TypeError for what is no array."""
+    array_module(theta)
     if theta.ndim != 1:
         raise ValueError(f"theta must be one vector for all tasks, (P,), got {theta.shape}")
 

@@ -72,13 +72,13 @@ class DAML:
         ValueError for a vector of another layout, labelled or ill-shaped source inputs, a query that does not fit.
         """
         theta_0, inner = self.split(theta)
-        inputs, rates = self._inputs(support), per_step(self.alpha, inner.layout, self.K)
-        check(inner, theta_0, inputs, rates)
+        inputs = self._inputs(support)
+        rates = check(inner, theta_0, inputs, per_step(self.alpha, inner.layout, self.K))
         self.outer.check(theta_0, query, "query")
         xp, T = array_module(theta), check_tasks(support, query)
         theta_K, pullback = steps(inner, start(inner, theta_0, inputs, rates), inputs, rates, keep=self.keep_caches)
         theta_bar = like(theta_K)
-        losses, _ = self.outer.gradient(theta_K, query, xp.full(T, 1.0 / T, theta.real.dtype), theta_bar)
+        losses = self.outer.gradient(theta_K, query, xp.full(T, 1.0 / T, theta.real.dtype), theta_bar)[0]
         bars = pullback(theta_bar)
         psi_bar = xp.zeros_like(inner.psi) if bars.psi is None else bars.psi
         return MetaGradient(losses, xp.concatenate([bars.theta, psi_bar]))  # (learned.10)

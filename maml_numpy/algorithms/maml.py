@@ -51,9 +51,9 @@ class MAML:
         support or query do not fit the objective or differ in their tasks.
         """
         check_shared(theta)
-        rates, T = per_step(self.alpha, self.layout, self.K), check_tasks(support, query)
-        check(self.objective, theta, [support], rates)
+        rates = check(self.objective, theta, [support], per_step(self.alpha, self.layout, self.K))
         self.objective.check(theta, query, "query")
+        T = check_tasks(support, query)
         measured = [[rate] for rate in rates] if self.every_step else [rates]  # the steps before each query loss
         dloss = array_module(theta).full(T, 1.0 / (len(measured) * T), theta.real.dtype)  # (maml.1)
         theta_k, passed = start(self.objective, theta, [support] * self.K, rates), []
@@ -66,8 +66,8 @@ class MAML:
         while passed:
             theta_k, pullback = passed.pop()
             dquery = like(theta_k)
-            loss, _ = self.objective.gradient(theta_k, query, dloss, dquery)  # (maml.2)
-            losses, theta_bar = plus(losses, loss), pullback(plus(dquery, theta_bar)).theta  # (maml.4)
+            losses = plus(losses, self.objective.gradient(theta_k, query, dloss, dquery)[0])  # (maml.2)
+            theta_bar = pullback(plus(dquery, theta_bar)).theta  # (maml.4)
         return MetaGradient(losses / len(measured), theta_bar)
 
     def stands_for(self, theta: Array, support: Any, query: Any) -> Optional[Callable[[Array], Array]]:

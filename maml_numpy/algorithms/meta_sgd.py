@@ -14,7 +14,7 @@ from ..inner import check, steps
 from ..low_rank import start
 from ..objectives import Objective, Supervised
 from ..parameters import Layout, beside, like
-from ..rates import Rate, per_step
+from ..rates import per_step
 from .algorithm import MetaGradient, check_shared, check_tasks
 
 
@@ -69,14 +69,13 @@ class _LearnedRates:
         tasks.
         """
         theta_0, alpha = self.split(theta)
-        rates: list[Rate] = per_step(alpha, self.objective.layout, self.K)
-        check(self.objective, theta_0, [support], rates)
+        rates = check(self.objective, theta_0, [support], per_step(alpha, self.objective.layout, self.K))
         self.objective.check(theta_0, query, "query")
         xp, T, batches = array_module(theta), check_tasks(support, query), [support] * self.K
         theta_K, pullback = steps(self.objective, start(self.objective, theta_0, batches, rates), batches, rates,
                                   keep=self.keep_caches)
         theta_bar = like(theta_K)
-        losses, _ = self.objective.gradient(theta_K, query, xp.full(T, 1.0 / T, theta.real.dtype), theta_bar)
+        losses = self.objective.gradient(theta_K, query, xp.full(T, 1.0 / T, theta.real.dtype), theta_bar)[0]
         bars = pullback(theta_bar)
         return MetaGradient(losses, xp.concatenate([bars.theta, *self._gathered(bars.alphas)]))  # (rates.5)
 

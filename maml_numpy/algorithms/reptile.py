@@ -52,10 +52,9 @@ class Reptile:
         tasks.
         """
         check_shared(theta)
-        check_tasks(support, query)
-        rates = per_step(self.alpha, self.layout, self.K)
-        check(self.objective, theta, [support], rates)
+        rates = check(self.objective, theta, [support], per_step(self.alpha, self.layout, self.K))
         self.objective.check(theta, query, "query")
+        check_tasks(support, query)
         N = support.x.shape[1]
         places = [[(k * self.minibatch + i) % N for i in range(self.minibatch)] for k in range(self.K)]
         batches = [Batch(support.x[:, at], support.y[:, at]) for at in places]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Mapping
 
 import numpy as np
 
-from ..algorithms import DAML, Replayed
+from ..algorithms import DAML
 from ..backend import Array
 from ..batch import Batch, Inputs
 from ..initialisers import uniform_fan_in
@@ -16,6 +16,7 @@ from ..losses import L1
 from ..network import mlp
 from ..objectives import Supervised
 from ..plots import Panel, adaptation_panels, learned_loss_panels, steps_label
+from ..replay import Replayed
 from ..report import Statistics, statistics
 from ..runs import Recipe
 from ..tasks import TwoPhase

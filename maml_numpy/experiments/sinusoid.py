@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Mapping
 
 import numpy as np
 
-from ..algorithms import MAML, Algorithm, JointTraining, MetaSGD, Replayed, Reptile
+from ..algorithms import MAML, Algorithm, JointTraining, MetaSGD, Reptile
 from ..backend import Array
 from ..batch import Batch
 from ..initialisers import truncated_normal
@@ -16,6 +16,7 @@ from ..network import mlp
 from ..objectives import Supervised
 from ..optim import SGD, Adam, Clipped, Cosine, Linear, Optimizer
 from ..plots import Panel, adaptation_panels
+from ..replay import Replayed
 from ..report import Statistics
 from ..runs import Recipe
 from ..tasks import Sinusoid

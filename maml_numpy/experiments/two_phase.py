@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Mapping
 
 import numpy as np
 
-from ..algorithms import MAML, Algorithm, Replayed
+from ..algorithms import MAML, Algorithm
 from ..backend import Array
 from ..batch import Batch
 from ..evaluation import losses_after
@@ -16,6 +16,7 @@ from ..network import mlp
 from ..objectives import Supervised
 from ..optim import SGD, Adam, Cosine, Optimizer
 from ..plots import adaptation_panels
+from ..replay import Replayed
 from ..report import Statistics
 from ..runs import Recipe
 from ..tasks import TwoPhase

@@ -2,8 +2,8 @@
 
 A weight matrix is (D, M) when the tasks share it and (T, D, M) when they do not. A shared matrix turns the stack of T
 small products into one large one; the result is the same sum in another order. A (T, D, M) matrix whose rows are one
-row in memory (stride 0) counts as shared: its entries cannot differ. So does that of a single task. Arrays without the
-task axis, (N, D), are one task. A matrix that is never formed, an `Implicit`, offers the three operations itself.
+row in memory (stride 0) counts as shared: its entries cannot differ. Arrays without the task axis, (N, D), are one
+task. A matrix that is never formed, an `Implicit`, offers the three operations itself.
 """
 
 from typing import Any
@@ -65,18 +65,18 @@ def outer(x: Array, dy: Array, out: Any) -> None:
     """
     if isinstance(out, Implicit):
         out.write_outer(x, dy)
-    elif out.ndim == 3 and len(out) > 1:
+    elif out.ndim == 3:
         array_module(out).matmul(x.swapaxes(-1, -2), dy, out=out)
     else:
         if x.ndim == 3:
             T, N, D = x.shape
             x, dy = x.reshape(T * N, D), dy.reshape(T * N, -1)
-        x.T.dot(dy, _one(out))
+        x.T.dot(dy, out)
 
 
 def _stacked(W: Array) -> bool:
     """Whether the tasks have matrices of their own, so that their products are taken one by one."""
-    return W.ndim == 3 and len(W) > 1 and W.strides[0] != 0
+    return W.ndim == 3 and W.strides[0] != 0
 
 
 def _one(W: Array) -> Array:

@@ -69,8 +69,8 @@ class SparseDense(Layer):
     """A dense layer of D features in and M out that takes `SparseRows`, with W (D, M) and b (1, M) as `Dense` has them.
 
     Rows without a task axis, and shared parameters. An index has no derivative, so there is no `backward`, and the
-    layer stands first in a network. Raises ValueError for a size below 1, for parameters of several tasks, and, in a batch,
-    for a column that is not in 0..D - 1.
+    layer stands first in a network. Raises ValueError for a size below 1, for parameters of several tasks, and, in a
+    batch, for a column that is not in 0..D - 1.
     """
 
     zeros = frozenset({"W_bar", "b_bar"})  # (sparse.4)
@@ -129,7 +129,7 @@ class SparseDense(Layer):
         if x.N <= BLOCK:
             return [self._block(slice(None), x, *_active(x.index, self.D))]
         often = np.bincount(x.index, minlength=self.D)
-        rarest = np.full(x.N, often.max() * self.D)
+        rarest = np.zeros(x.N, often.dtype)
         some = np.diff(x.start) > 0
         rarest[some] = np.minimum.reduceat(often[x.index] * self.D + x.index, x.start[:-1][some])
         order = np.argsort(rarest % self.D, kind="stable")
