@@ -3,12 +3,16 @@
 Derived in derivations/13_learned.md.
 """
 
+from functools import partial
 from typing import Any, NamedTuple, Optional
+
+import numpy as np
 
 from .backend import Array, array_module
 from .batch import Inputs, check_inputs
-from .losses import Loss
-from .network import NO_TAPS, Bars, Network, Pass, Taps
+from .layers import Tanh
+from .losses import MSE, Loss
+from .network import NO_TAPS, Bars, Network, Pass, Taps, mlp
 
 
 class LearnedRecord(NamedTuple):
@@ -100,6 +104,13 @@ class LearnedLoss:
     def _split(self, z: Array) -> tuple[Array, Taps]:
         """The parts of z: that of y, and those of the taps by name."""
         return z[..., :self.network.M], {name: z[..., place] for name, place in self._taps.items()}
+
+    @classmethod
+    def examples(cls) -> list[Any]:
+        """See `Objective`."""
+        network, judge = mlp([2, 4, 3], Tanh, ["tanh1"]), mlp([7, 5, 1], Tanh)
+        of_psi = partial(cls, network, judge, MSE())
+        return [(of_psi(np.cos(3.0 * np.arange(judge.layout.size))), of_psi)]
 
 
 def _or_zero(value: Optional[Array], like: Array) -> Array:

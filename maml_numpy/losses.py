@@ -22,6 +22,9 @@ class Loss(Protocol):
 
     zeros: the results that are zero by structure. `dloss` (T,) is the gradient arriving at each task's loss: ones for
     the inner losses themselves, 1/T for their mean; it is a constant of the computation and has no cotangent.
+
+    A public loss also has a class method `examples`: a list of small instances, which the gradient checks judge, each a
+    loss, or a tuple (loss, y, target) of one and what to judge it on.
     """
 
     zeros: frozenset[str]
@@ -54,6 +57,11 @@ class MSE:
         """dy_bar (T, N, M) -> y_bar (T, N, M)."""
         return (2 * _weight(cache.r) * dloss)[..., None, None] * dy_bar  # (losses.3)
 
+    @classmethod
+    def examples(cls) -> list[Any]:
+        """See `Loss`."""
+        return [cls()]
+
 
 class L1:
     """Mean absolute error; the slope at 0 is 0. The sign is taken of the real part, so that complex inputs pass."""
@@ -73,6 +81,11 @@ class L1:
     def curvature(self, cache: L1Cache, dloss: Array, dy_bar: Array) -> None:
         """y_bar is zero by structure: the slope is constant between kinks."""
         return None  # (losses.6)
+
+    @classmethod
+    def examples(cls) -> list[Any]:
+        """See `Loss`."""
+        return [cls()]
 
 
 class BernoulliCache(NamedTuple):
@@ -102,6 +115,11 @@ class Bernoulli:
     def curvature(self, cache: BernoulliCache, dloss: Array, dy_bar: Array) -> Array:
         """dy_bar (T, N, M) -> y_bar (T, N, M)."""
         return (_weight(cache.r) * dloss)[..., None, None] * cache.slope * dy_bar  # (losses.9)
+
+    @classmethod
+    def examples(cls) -> list[Any]:
+        """See `Loss`."""
+        return [cls()]
 
 
 def sigmoid(y: Array) -> Array:

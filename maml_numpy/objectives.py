@@ -7,8 +7,9 @@ from typing import Any, NamedTuple, Optional, Protocol
 
 from .backend import Array
 from .batch import Batch, check_batch
-from .losses import Loss
-from .network import Bars, Network, Pass
+from .layers import Tanh
+from .losses import MSE, Loss
+from .network import Bars, Network, Pass, mlp
 from .parameters import Layout
 
 
@@ -18,6 +19,9 @@ class Objective(Protocol):
     layout: of theta. theta is (P,) or (T, P); a gradient of a shared theta is the sum over tasks. An objective of one
     `network` that hands its vectors on to it, and does nothing else with them, may say `blockwise = True`: it is then
     given `low_rank.Blocks` in the place of (T, P) arrays where that is cheaper.
+
+    A public objective also has a class method `examples`: a list of small instances, which the gradient checks judge,
+    each an objective, or a tuple (objective, psi -> the objective with that psi).
     """
 
     layout: Layout
@@ -84,3 +88,8 @@ class Supervised:
         bars = self.network.tangent(run, dtheta_bar)  # (objectives.3)
         y_bar = None if bars[-1] is None else self.criterion.curvature(cache, dloss, bars[-1])  # (objectives.4)
         self.network.second_order(run, deltas, bars, dtheta_bar, y_bar, theta_bar)  # (objectives.5)
+
+    @classmethod
+    def examples(cls) -> list[Any]:
+        """See `Objective`."""
+        return [cls(mlp([2, 4, 3], Tanh), MSE())]

@@ -1,90 +1,106 @@
 #!/usr/bin/env python3
-"""Prove every derivative: complex step, differences, symmetry; one row per tensor, exit code 1 when any row fails."""
+"""Prove every derivative: complex step, differences, symmetry; a line per subject, exit code 1 when any row fails."""
 
 import sys
-from itertools import chain
+from itertools import chain, groupby
 from pathlib import Path
 
-import devices
 import numpy as np
-import subjects
-import subjects_convolution
-import subjects_policy
-import subjects_video
 from console import ROOT, Parser, fail, guarded
 
-from maml_numpy import backend, gradcheck, plots
+from maml_numpy import backend, plots
 from maml_numpy.algorithms import MAML
+from maml_numpy.gradcheck import DirectionClaim, catalogue, complex_slope, devices, difference_slope, problems, v_curve
+from maml_numpy.gradcheck.check import file_subjects
+from maml_numpy.gradcheck.judge import in_words
 
 PLOT_STEPS = np.logspace(-1, -13, 49)
+PLOTTED = "error against step size of one derivative of MAML's whole meta-gradient (K = 2, tanh, MSE)"
 
 
-def cases():
-    """(name, claims) of everything there is to judge."""
-    for module in (subjects, subjects_policy, subjects_convolution, subjects_video):
-        yield from module.cases()
+class Tally:
+    """What rows add up to: how many, how many failed, entries skipped, the worst error of each method."""
+
+    def __init__(self):
+        self.rows, self.failed, self.skipped, self.worst = 0, 0, 0, {}
+
+    def add(self, row):
+        """One more."""
+        self.rows, self.failed, self.skipped = self.rows + 1, self.failed + (not row.passed), self.skipped + row.skipped
+        if not row.error <= self.worst.get(row.method, -1.0):  # an error that is no number is the worst
+            self.worst[row.method] = row.error
+
+    def errors(self):
+        """The worst error of each method, in words."""
+        return ", ".join(f"{method} {error:.1e}" for method, error in self.worst.items())
 
 
-def rows(only=""):
-    """Judge every subject whose name begins with `only`; yields verdicts as they fall."""
-    for subject, claims in cases():
-        if subject.lower().startswith(only.lower()):
-            for claim in claims():
-                if isinstance(claim, gradcheck.Row):
-                    yield claim
-                else:
-                    yield from gradcheck.judge(claim)
+def cases(only):
+    """(name, claims) of all subjects asked for, those of the user's files among them. Raises ValueError for a name that
+    nothing begins with."""
+    names = [one for one in only if ".py" not in one]
+    known = list(catalogue.cases())
+    for name in names:
+        if not any(catalogue.chosen(subject, (name,)) for subject, _ in known):
+            groups = ", ".join(dict.fromkeys(subject.split(",")[0] for subject, _ in known))
+            raise ValueError(f"no subject's name begins with {name!r}; there are: {groups}")
+    found = [case for case in known if not only or names and catalogue.chosen(case[0], tuple(names))]
+    return found + [case for place in only if ".py" in place for case in file_subjects(place)]
 
 
 def run(argv):
-    """Judge, print the table and a summary; returns the exit code."""
-    names = [name for name, _ in cases()]
-    groups = ", ".join(dict.fromkeys(name.split(",")[0] for name in names))
+    """Judge, print a line per subject and a summary; returns the exit code."""
     picture = ROOT / "derivations" / "figures" / "v_curve.png"
     parser = Parser(description=__doc__)
-    parser.add_argument("--only", metavar="NAME", default="",
-                        help=f"judge only subjects whose name begins with NAME: {groups}")
+    parser.add_argument("-v", "--verbose", action="store_true", help="print every row, not only those that fail")
+    parser.add_argument("--only", metavar="NAME", nargs="+", default=[],
+                        help="judge only subjects whose name begins with NAME, such as dense or inner; or what stands "
+                             "in a file of yours, as file.py:Name: a layer, loss, objective or algorithm, or its class")
     parser.add_argument("--plot", type=Path, nargs="?", const=picture, metavar="FILE",
-                        help="also draw error against step size into FILE, by default the figure of the notes")
+                        help=f"also draw {PLOTTED}, whatever --only says, into FILE, by default the notes' figure")
     parser.add_argument("--device", choices=backend.DEVICES, default="cpu",
                         help="gpu also compares what every rule and method computes there with NumPy; needs CuPy")
     args = parser.parse_args(argv)
-    library = backend.library(args.device)
-    if not any(name.lower().startswith(args.only.lower()) for name in names):
-        return fail(f"no subject's name begins with {args.only!r}; there are: {groups}", 2)
-    width = max(map(len, names))
-    print(f"{'subject':<{width}}  {'tensor':<18} {'method':<13} {'rel. error':>10} {'allowed':>8} {'entries':>7} "
-          f"{'skipped':>7}  verdict")
-    judged, failed, skipped, worst = 0, 0, 0, {}
-    on_device = devices.rows(library, args.only) if args.device != "cpu" else ()
-    for row in chain(rows(args.only), on_device):
-        judged, failed, skipped = judged + 1, failed + (not row.passed), skipped + row.skipped
-        if not row.error <= worst.get(row.method, -1.0):  # an error that is no number is the worst
-            worst[row.method] = row.error
-        print(f"{row.subject:<{width}}  {row.tensor:<18} {row.method:<13} {row.error:>10.1e} {row.tolerance:>8.0e} "
-              f"{row.entries:>7} {row.skipped:>7}  {'pass' if row.passed else 'FAIL: ' + row.reason}", flush=True)
-    print(f"{judged} rows, {failed} failed, {skipped} entries skipped at kinks; largest error by "
-          + ", ".join(f"{method} {error:.1e}" for method, error in worst.items()))
+    library, names = backend.library(args.device), tuple(name for name in args.only if ".py" not in name)
+    try:
+        chosen = cases(args.only)
+    except ValueError as error:
+        return fail(error, 2)
+    rows = chain.from_iterable(catalogue.judged(name, claims) for name, claims in chosen)
+    if args.device != "cpu" and (names or not args.only):
+        rows = chain(rows, devices.rows(library, names))
+    total, width = Tally(), max(len(name) for name, _ in chosen)
+    print(f"{'subject':<{width}} {'rows':>5} {'skipped':>7}  verdict  worst error by method", flush=True)
+    for subject, group in groupby(rows, lambda row: row.subject):
+        one = Tally()
+        for row in group:
+            one.add(row), total.add(row)
+            if args.verbose or not row.passed:
+                print(f"  {in_words(row)}")
+        word = "FAIL" if one.failed else "pass"
+        print(f"{subject:<{width}} {one.rows:>5} {one.skipped:>7}  {word:<7}  {one.errors()}", flush=True)
+    print(f"{total.rows} rows, {total.failed} failed, {total.skipped} entries skipped at kinks; largest error by "
+          f"{total.errors()}")
     if args.plot:
         plots.save(v_figure(), args.plot)
-        print(f"saved {args.plot}")
-    return 1 if failed or not judged else 0
+        print(f"saved {args.plot}: {PLOTTED}")
+    return 1 if total.failed or not total.rows else 0
 
 
 def v_figure():
     """Error against step size of one directional derivative of the whole meta-objective, K = 2, tanh, MSE."""
     rng = np.random.default_rng(0)
-    objective = subjects.MODELS["tanh MSE"]()
-    theta, support, query = subjects.problem(objective, rng)
+    objective = problems.MODELS["tanh MSE"]()
+    theta, support, query = problems.problem(objective, rng)
     algorithm, v = MAML(objective, 0.2, 2), rng.standard_normal(theta.size)
 
     def J(eps):
         return algorithm.meta_gradient(theta + eps * v, support, query).losses.mean()
 
     value = algorithm.meta_gradient(theta, support, query).theta_bar @ v
-    claim = gradcheck.DirectionClaim("maml", "<theta_bar, v>", value, J)
-    return plots.v_curve(PLOT_STEPS, *(gradcheck.v_curve(claim, PLOT_STEPS, slope)
-                                       for slope in (gradcheck.difference_slope, gradcheck.complex_slope)))
+    claim = DirectionClaim("maml", "<theta_bar, v>", value, J)
+    errors = [v_curve(claim, PLOT_STEPS, slope) for slope in (difference_slope, complex_slope)]
+    return plots.v_curve(PLOT_STEPS, *errors)
 
 
 def main(argv=None):

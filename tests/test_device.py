@@ -2,17 +2,16 @@
 
 import importlib
 
-import devices
 import gradcheck
 import numpy as np
 import pytest
 import strict
-import subjects
 
-from maml_numpy import backend, checkpoint, experiments, inner, optim, runs
+from maml_numpy import algorithms, backend, checkpoint, experiments, inner, layers, losses, optim, runs
 from maml_numpy.algorithms import MAML
 from maml_numpy.backend import to_device, to_host
 from maml_numpy.batch import Batch
+from maml_numpy.gradcheck import catalogue, devices, problems
 from maml_numpy.layers import ReLU
 from maml_numpy.losses import MSE
 from maml_numpy.network import mlp
@@ -46,9 +45,24 @@ CASES = [(f"{name}, {dtype.__name__}", run) for dtype in (np.float64, np.float32
 
 
 def test_everything_is_among_the_cases():
-    names = {name.split(",")[0] for name, _ in CASES}
-    assert {"Convolution", "Dense", "ReLU", "Tanh", "MSE", "L1", "sinusoid maml", "daml post"} <= names
-    assert not devices.missing()
+    names = [name for name, _ in CASES]
+    assert len(names) == len(set(names))
+    found = [cls for module, method in ((layers, "tangent"), (losses, "curvature"), (algorithms, "meta_gradient"))
+             for cls in catalogue.public(module, method) if not getattr(cls, "host_only", False)]
+    assert len(found) > 13
+    for cls in found:
+        assert any(name.startswith(f"{cls.__name__}(") for name in names), cls
+    assert any(name.startswith("sinusoid maml") for name in names)
+    assert any(name.startswith("daml post") for name in names)
+    assert any(", factors" in name for name in names)
+
+
+def test_a_rule_that_nobody_listed_is_among_them(monkeypatch):
+    class Same(ReLU):
+        """ReLU under another name."""
+    monkeypatch.setattr(layers, "Same", Same, raising=False)
+    monkeypatch.setattr(layers, "__all__", [*layers.__all__, "Same"])
+    assert {"Same(), shared", "Same(), per task", "Same(), one task"} <= {name for name, _ in devices.cases(np.float64)}
 
 
 @pytest.mark.parametrize("run", [run for _, run in CASES], ids=[name for name, _ in CASES])
@@ -59,10 +73,12 @@ def test_everything_computes_there_what_it_computes_here_without_a_look_at_the_h
 
 
 @pytest.mark.parametrize("activation", ["ReLU", "tanh"])
-@pytest.mark.parametrize("options", [{"keep_caches": False}, {"every_step": True}, {"second_order": False}], ids=str)
+@pytest.mark.parametrize("options", [{"keep_caches": False}, {"every_step": True}, {"second_order": False},
+                                     {"alpha": {"dense3": 0.1}}, {"alpha": [0.1, 0.2, {"dense1": 0.1}]}], ids=str)
 def test_options_that_no_experiment_takes_by_default(activation, options):
-    objective = subjects.MODELS[f"{activation} MSE"]()
-    algorithm, problem = MAML(objective, 0.1, 3, **options), subjects.problem(objective, np.random.default_rng(0))
+    objective = problems.MODELS[f"{activation} MSE"]()
+    algorithm = MAML(objective, **{"alpha": 0.1, "K": 3, **options})
+    problem = problems.problem(objective, np.random.default_rng(0))
     same(algorithm.meta_gradient(*map(there, problem))._asdict(), algorithm.meta_gradient(*problem)._asdict())
 
 
@@ -70,7 +86,7 @@ def test_gradcheck_compares_a_device_with_numpy(monkeypatch, capsys):
     monkeypatch.setattr(backend, "library", lambda device: strict)
     assert gradcheck.main(["--device", "gpu", "--only", "dense"]) == 0
     out = capsys.readouterr().out
-    assert "Dense, shared" in out and "device float32" in out and "device float64 0.0e+00" in out.splitlines()[-1]
+    assert "Dense(4, 5), shared" in out and "device float32" in out and "device float64 0.0e+00" in out.splitlines()[-1]
     monkeypatch.setattr(strict, "asnumpy", lambda array: array._array + 1e-6)
     assert gradcheck.main(["--device", "gpu", "--only", "dense"]) == 1
     assert "FAIL" in capsys.readouterr().out
@@ -80,7 +96,7 @@ OPTIMIZERS = [optim.SGD(0.1), optim.Adam(optim.Cosine(0.1, 10)), optim.Clipped(o
 
 
 def test_every_optimizer_is_among_them():
-    assert {type(one) for one in OPTIMIZERS} == set(devices.classes(optim, "step"))
+    assert {type(one) for one in OPTIMIZERS} == set(catalogue.public(optim, "step"))
 
 
 def draws(objective, device):

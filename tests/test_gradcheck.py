@@ -1,175 +1,46 @@
-"""Every derivative proved, and the judge judged: planted mistakes must be caught."""
+"""Every derivative proved, and the tools of the judge: differences, the complex step, verdicts, and the script."""
 
 import numpy as np
 import pytest
-import subjects
-from gradcheck import cases, main
-from gradcheck import rows as judged
+from gradcheck import main
 
 from maml_numpy import gradcheck
-from maml_numpy.gradcheck import Claim, DirectionClaim, judge, verdict
-from maml_numpy.layers import Dense, ReLU, Tanh
-from maml_numpy.losses import L1, MSE
+from maml_numpy.algorithms import MAML
+from maml_numpy.gradcheck import Claim, DirectionClaim, by_piece, catalogue, judge, problems, verdict
+from maml_numpy.losses import MSE
 
-SUBJECTS = dict(cases())
+SUBJECTS = dict(catalogue.cases())
 
 
 @pytest.mark.parametrize("name", SUBJECTS)
 def test_every_subject_passes(name):
-    rows = list(judged(name))
+    rows = list(catalogue.judged(name, SUBJECTS[name]))
     assert {row.subject for row in rows} == {name}
     assert not [row for row in rows if not row.passed]
     assert all(row.entries > row.skipped for row in rows)
+    assert all(row.error < 1e-13 for row in rows if row.method == "complex step")
 
 
-def failures(claims):
-    rows = [row for claim in claims for row in ([claim] if isinstance(claim, gradcheck.Row) else judge(claim))]
-    assert rows
-    return {row.tensor for row in rows if not row.passed}
-
-
-class DropXdW(Dense):
-    """dy_bar without x dW_bar."""
-
-    def double_backward(self, params, cache, dy, dx_bar, dparams_bar, params_bar):
-        dy_bar, x_bar = super().double_backward(params, cache, dy, dx_bar, dparams_bar, params_bar)
-        return dy_bar - cache.x1[..., :-1] @ dparams_bar["Wb"][..., :-1, :], x_bar
-
-
-class DropDbBar(Dense):
-    """dy_bar without db_bar."""
-
-    def double_backward(self, params, cache, dy, dx_bar, dparams_bar, params_bar):
-        dy_bar, x_bar = super().double_backward(params, cache, dy, dx_bar, dparams_bar, params_bar)
-        return dy_bar - dparams_bar["Wb"][..., -1:, :], x_bar
-
-
-class SwappedSlots(Dense):
-    """x_bar from W, where the cotangent of dW belongs."""
-
-    def double_backward(self, params, cache, dy, dx_bar, dparams_bar, params_bar):
-        dy_bar, _ = super().double_backward(params, cache, dy, dx_bar, dparams_bar, params_bar)
-        return dy_bar, dy @ params["Wb"][..., :-1, :].swapaxes(-1, -2)
-
-
-class TransposedWeightBar(Dense):
-    """W_bar transposed, in a square layer, where no shape objects."""
-
-    def double_backward(self, params, cache, dy, dx_bar, dparams_bar, params_bar):
-        out = super().double_backward(params, cache, dy, dx_bar, dparams_bar, params_bar)
-        W_bar = params_bar["Wb"][..., :-1, :]
-        W_bar[...] = W_bar.swapaxes(-1, -2).copy()
-        return out
-
-
-class NoWeightBar(Dense):
-    """A zero where W_bar belongs."""
-
-    def double_backward(self, params, cache, dy, dx_bar, dparams_bar, params_bar):
-        out = super().double_backward(params, cache, dy, dx_bar, dparams_bar, params_bar)
-        params_bar["Wb"][...] = 0
-        return out
-
-
-class BroadcastBias(Dense):
-    """A bias gradient taken of one example, not summed over them."""
-
-    def backward(self, params, cache, dy, dparams):
-        dx = super().backward(params, cache, dy, dparams)
-        dparams["Wb"][..., -1:, :] = dy[..., :1, :].sum(0)
-        return dx
-
-
-class LastTask(Dense):
-    """The last task's gradient where the sum over tasks belongs."""
-
-    def backward(self, params, cache, dy, dparams):
-        dx = super().backward(params, cache, dy, dparams)
-        dparams["Wb"][...] = cache.x1[-1].T @ dy[-1]
-        return dx
-
-
-class Accumulates(Dense):
-    """Adds to what it finds instead of writing."""
-
-    def backward(self, params, cache, dy, dparams):
-        before = dparams["Wb"].copy()
-        dx = super().backward(params, cache, dy, dparams)
-        dparams["Wb"] += before
-        return dx
-
-
-class NoCurvature(Tanh):
-    """Tanh that claims to be straight."""
-
-    zeros = frozenset({"x_bar"})
-
-    def double_backward(self, params, cache, dy, dx_bar, dparams_bar, params_bar):
-        return super().double_backward(params, cache, dy, dx_bar, dparams_bar, params_bar)[0], None
-
-
-class SlightlyOff(Tanh):
-    """Right but for one part in a billion, which no difference would notice."""
-
-    def backward(self, params, cache, dy, dparams):
-        return super().backward(params, cache, dy, dparams) * (1 + 1e-9)
-
-
-class UndeclaredZero(ReLU):
-    """ReLU that does not say its x_bar is zero."""
-
-    zeros = frozenset()
-
-
-@pytest.mark.parametrize("mutant, caught", [
-    (DropXdW(4, 5), "dy_bar"), (DropDbBar(4, 5), "dy_bar"), (SwappedSlots(4, 5), "x_bar"),
-    (TransposedWeightBar(4, 4), "W_bar"), (NoWeightBar(4, 5), "W_bar"), (BroadcastBias(4, 5), "db"),
-    (LastTask(4, 5), "dW"), (Accumulates(4, 5), "db"),
-    (NoCurvature(), "x_bar"), (SlightlyOff(), "dx"), (UndeclaredZero(), "x_bar"),
-], ids=lambda value: type(value).__name__)
-def test_mutant_layers_are_caught(mutant, caught):
-    assert caught in failures(subjects.layer_claims("mutant", mutant, 4, False))
-
-
-class SumInsteadOfMean(MSE):
-    """The loss is a mean, its gradient that of a sum."""
-
-    def backward(self, cache, dloss):
-        return super().backward(cache, dloss) * cache.r.shape[1]
-
-
-class UniformWeights(MSE):
-    """Ignores which task counts how much."""
-
-    def backward(self, cache, dloss):
-        return super().backward(cache, np.full_like(dloss, dloss.mean()))
-
-
-class CurvedL1(L1):
-    """Claims curvature where there is none."""
-
-    def double_backward(self, cache, dloss, dy_bar):
-        return dy_bar
-
-
-@pytest.mark.parametrize("mutant, caught", [
-    (SumInsteadOfMean(), "dy"), (UniformWeights(), "dy"), (CurvedL1(), "y_bar")
-], ids=lambda value: type(value).__name__)
-def test_mutant_losses_are_caught(mutant, caught):
-    assert caught in failures(subjects.loss_claims("mutant", mutant))
+def test_names_are_unique_and_all_kinds_are_judged():
+    names = [name for name, _ in catalogue.cases()]
+    assert len(names) == len(set(names))
+    for cls in ("Convolution", "Dense", "MaxPool", "ReLU", "Softmax", "SparseDense", "Tanh", "MSE", "L1", "Bernoulli",
+                "Reinforce", "PPO", "ActorCritic", "Supervised", "LearnedLoss", "DAML", "JointTraining", "LSLR", "MAML",
+                "MetaSGD", "Replayed", "Reptile"):
+        assert any(f", {cls}(" in name for name in names), cls
 
 
 def test_output_gradient_where_the_second_affines_belongs_is_caught():
     """dW2 and db2 from the output's gradient: a (H, 1) bias then broadcasts without a sound."""
-    objective = subjects.MODELS["tanh MSE"]()
-    theta, support, _ = subjects.problem(objective, np.random.default_rng(0))
+    objective = problems.MODELS["tanh MSE"]()
+    theta, support, _ = problems.problem(objective, np.random.default_rng(0))
     y, run = objective.network.forward(theta, support.x)
     dtheta = np.empty_like(theta)
     _, deltas = objective.network.backward(run, 2 * (y - support.y), dtheta)
     views = objective.layout.views(dtheta)
     right = dtheta.copy()
     views["dense2.b"][...] = deltas[-1].sum()
-    wrong = [row for claim in subjects.by_piece(
+    wrong = [row for claim in by_piece(
         "mutant", "d", objective.layout, dtheta, theta, lambda v: ((objective.network.forward(v, support.x)[0]
                                                                     - support.y) ** 2).sum(), lambda v: np.zeros(1))
              for row in judge(claim) if not row.passed]
@@ -186,9 +57,9 @@ def test_mean_free_gradient_is_caught():
 
 def test_missing_second_order_is_caught():
     """FO-MAML's gradient is not that of J."""
-    objective = subjects.MODELS["ReLU MSE"]()
-    theta, support, query = subjects.problem(objective, np.random.default_rng(1))
-    first, full = (subjects.MAML(objective, 0.2, 2, second_order) for second_order in (False, True))
+    objective = problems.MODELS["ReLU MSE"]()
+    theta, support, query = problems.problem(objective, np.random.default_rng(1))
+    first, full = (MAML(objective, 0.2, 2, second_order) for second_order in (False, True))
 
     def J(v):
         return full.meta_gradient(v, support, query).losses.mean()
@@ -241,24 +112,90 @@ def test_fourfold_and_v_curve():
     assert errors[1] < 1e-9 < errors[0] and errors[1] < errors[2]
 
 
-def test_script_prints_a_row_per_tensor_and_exits_zero(capsys):
+def test_script_prints_a_line_per_subject_and_exits_zero(capsys):
     assert main(["--only", "losses"]) == 0
     out = capsys.readouterr().out.splitlines()
-    assert out[-1].startswith(f"{len(out) - 2} rows, 0 failed")
+    assert len(out) == 3 + 2 and all("pass" in line for line in out[1:-1])
+    assert out[-1].startswith("54 rows, 0 failed, 0 entries skipped at kinks; largest error by complex step")
+    assert main(["-v", "--only", "losses", "softmax"]) == 0
+    verbose = capsys.readouterr().out.splitlines()
+    assert len(verbose) == 2 + 5 + 104 and verbose[-1].startswith("104 rows, 0 failed")
 
 
 def test_script_exits_one_on_a_failure(monkeypatch, capsys):
-    monkeypatch.setattr(MSE, "double_backward", lambda self, cache, dloss, dy_bar: dy_bar)
+    monkeypatch.setattr(MSE, "curvature", lambda self, cache, dloss, dy_bar: dy_bar)
     assert main(["--only", "losses, MSE"]) == 1
-    assert "FAIL: differs" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "  y_bar, complex step: error" in out and "FAIL: differs" in out and ", 5 failed" in out
 
 
 def test_script_refuses_an_unknown_name(capsys):
-    assert main(["--only", "nonesuch"]) == 2
+    assert main(["--only", "losses", "nonesuch"]) == 2
     err = capsys.readouterr().err
     assert "'nonesuch'" in err and err.count("\n") == 1
 
 
-def test_script_plots(tmp_path, capsys):
+USERS = """
+import numpy as np
+from maml_numpy.layers import Layer, Tanh
+from maml_numpy.losses import MSE
+
+class Softplus(Layer):
+    def forward(self, params, x):
+        return np.log1p(np.exp(x)), 1 / (1 + np.exp(-x))
+
+    def backward(self, params, cache, dy):
+        return cache * dy
+
+    def tangent(self, params, cache, dx_bar, dparams_bar):
+        return cache * dx_bar
+
+    def curvature(self, params, cache, dy, dx_bar, dparams_bar):
+        return cache * (1 - cache) * dy * dx_bar
+
+class Wrong(Softplus):
+    def curvature(self, params, cache, dy, dx_bar, dparams_bar):
+        return cache * dy * dx_bar
+
+class Needs(Softplus):
+    def __init__(self, size):
+        self.size = size
+
+instance, number = Needs(3), 3
+class Loss(MSE):
+    pass
+"""
+
+
+@pytest.fixture
+def users(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(USERS)
+    return path
+
+
+def test_script_judges_what_stands_in_a_users_file(users, capsys):
+    assert main(["--only", f"{users}:Softplus", f"{users}:instance", f"{users}:Loss"]) == 0
+    out = capsys.readouterr().out.splitlines()
+    assert [line.split("  ")[0].strip() for line in out[1:-1]] == ["mine, Softplus()", "mine, Needs(3)", "mine, Loss()"]
+    assert main(["--only", f"{users}:Wrong"]) == 1
+    assert "x_bar, complex step" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("place, words", [
+    ("none.py:X", "there is no file"),
+    ("mine.py:Nope", "mine.py has no Nope; it has Softplus, Wrong, Needs, instance, Loss"),
+    ("mine.py", "name what to judge, as"), ("mine.py:Needs", "needs size: name an instance in its place"),
+    ("mine.py:number", "int is no layer"), ("broken.py:X", "broken.py cannot be imported: ZeroDivisionError"),
+])
+def test_a_mistake_about_a_users_file_is_one_line(users, capsys, place, words):
+    (users.parent / "broken.py").write_text("1 / 0")
+    assert main(["--only", str(users.parent / place)]) == 2
+    err = capsys.readouterr().err
+    assert words in err and err.count("\n") == 1
+
+
+def test_script_plots_and_says_what(tmp_path, capsys):
     assert main(["--only", "losses, L1", "--plot", str(tmp_path / "a" / "v.png")]) == 0
     assert (tmp_path / "a" / "v.png").stat().st_size > 10_000
+    assert "v.png: error against step size of one derivative of MAML" in capsys.readouterr().out.splitlines()[-1]

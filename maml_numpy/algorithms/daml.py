@@ -11,9 +11,10 @@ from ..backend import Array, array_module
 from ..batch import Batch, Inputs
 from ..inner import adapt, check, steps
 from ..learned import LearnedLoss
-from ..losses import Loss
+from ..layers import Tanh
+from ..losses import MSE, Loss
 from ..low_rank import start
-from ..network import Network
+from ..network import Network, mlp
 from ..objectives import Supervised
 from ..parameters import Layout, beside, like
 from ..rates import fixed, per_step
@@ -90,3 +91,9 @@ class DAML:
             raise ValueError(f"source x must be (T, K, D) with an input for each of K = {self.K} inner steps, got "
                              f"{source.x.shape}")
         return [Inputs(source.x[:, k:k + 1]) for k in range(self.K)]
+
+    @classmethod
+    def examples(cls) -> list[Any]:
+        """See `Algorithm`."""
+        outer, judge = Supervised(mlp([2, 4, 3], Tanh, ["tanh1"]), MSE()), mlp([7, 3, 1], Tanh)
+        return [cls(outer, judge, MSE(), 0.2, K) for K in (1, 3)]

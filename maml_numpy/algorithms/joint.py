@@ -1,6 +1,7 @@
 """Joint training: one network for all tasks at once, the baseline that never adapts. See derivations/08_maml.md."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from ..backend import Array, array_module
 from ..batch import Batch
@@ -35,3 +36,8 @@ class JointTraining:
         theta_bar = xp.empty_like(theta)
         losses, _ = self.objective.gradient(theta, both, xp.full(T, 1.0 / T, theta.real.dtype), theta_bar)  # (maml.3)
         return MetaGradient(losses, theta_bar)
+
+    @classmethod
+    def examples(cls) -> list[Any]:
+        """See `Algorithm`."""
+        return [cls(Supervised.examples()[0])]

@@ -1,13 +1,13 @@
 """MAML and first-order MAML (Finn et al. 2017, arXiv:1703.03400). Derived in derivations/08_maml.md."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Callable, Optional
 
 from ..backend import Array, array_module
-from ..inner import check, steps
+from ..inner import adapt, check, steps
 from ..layers import plus
 from ..low_rank import start
-from ..objectives import Objective
+from ..objectives import Objective, Supervised
 from ..parameters import Layout, like
 from ..rates import fixed, per_step
 from .algorithm import MetaGradient, check_shared, check_tasks
@@ -69,3 +69,18 @@ class MAML:
             losses = plus(losses, self.objective.gradient(theta_k, query, dloss, dquery)[0])  # (maml.2)
             theta_bar = pullback(plus(dquery, theta_bar)).theta  # (maml.4)
         return MetaGradient(losses / len(measured), theta_bar)
+
+    def stands_for(self, theta: Array, support: Any, query: Any) -> Optional[Callable[[Array], Array]]:
+        """See `Algorithm`: for FO-MAML, the query loss after steps that stay what they are at theta."""
+        if self.second_order:
+            return None
+        moves = [adapt(self.objective, theta, [support] * k, per_step(self.alpha, self.layout, self.K)[:k]) - theta
+                 for k in (range(1, self.K + 1) if self.every_step else [self.K])]
+        return lambda v: sum(self.objective.loss(v + move, query).mean() for move in moves) / len(moves)
+
+    @classmethod
+    def examples(cls) -> list[Any]:
+        """See `Algorithm`."""
+        objective = Supervised.examples()[0]
+        return [cls(objective, 0.2), cls(objective, {"dense2": 0.3}, 2), cls(objective, 0.1, 3, every_step=True),
+                cls(objective, 0.2, 2, second_order=False)]

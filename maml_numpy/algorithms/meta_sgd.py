@@ -12,7 +12,7 @@ from typing import Any, Sequence
 from ..backend import Array, array_module
 from ..inner import check, steps
 from ..low_rank import start
-from ..objectives import Objective
+from ..objectives import Objective, Supervised
 from ..parameters import Layout, beside, like
 from ..rates import per_step
 from .algorithm import MetaGradient, check_shared, check_tasks
@@ -49,6 +49,11 @@ class _LearnedRates:
         check_shared(theta)
         P = self.objective.layout.size
         return theta[:P], self._rates(theta[P:])
+
+    @classmethod
+    def examples(cls) -> list[Any]:
+        """See `Algorithm`."""
+        return [cls(Supervised.examples()[0], K) for K in (1, 2)]
 
     def _rates(self, learned: Array) -> Any:
         raise NotImplementedError

@@ -4,12 +4,13 @@ Derived in derivations/15_reptile.md.
 """
 
 from dataclasses import dataclass
+from typing import Any, Callable
 
-from typing import Any
+import numpy as np
 
 from ..backend import Array
 from ..batch import Batch
-from ..inner import check, steps
+from ..inner import adapt, check, steps
 from ..low_rank import start
 from ..objectives import Supervised
 from ..parameters import Layout
@@ -59,3 +60,15 @@ class Reptile:
         batches = [Batch(support.x[:, at], support.y[:, at]) for at in places]
         theta_K, _ = steps(self.objective, start(self.objective, theta, batches, rates), batches, rates, False)
         return MetaGradient(self.objective.loss(theta_K, query), theta - theta_K.mean(axis=0))  # (reptile.1)
+
+    def stands_for(self, theta: Array, support: Batch, query: Batch) -> Callable[[Array], Array]:
+        """See `Algorithm`: half the squared distance from the tasks' mean theta_K at theta."""
+        places = np.resize(np.arange(support.x.shape[1]), (self.K, self.minibatch))
+        mean = adapt(self.objective, theta, [Batch(support.x[:, at], support.y[:, at]) for at in places],
+                     self.alpha).mean(axis=0)
+        return lambda v: 0.5 * ((v - mean) * (v - mean)).sum()
+
+    @classmethod
+    def examples(cls) -> list[Any]:
+        """See `Algorithm`."""
+        return [cls(Supervised.examples()[0], 0.1, 3, 2)]

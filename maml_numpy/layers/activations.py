@@ -1,6 +1,6 @@
 """ReLU and tanh, entry by entry. Derived in derivations/03_activations.md."""
 
-from typing import NamedTuple, Optional
+from typing import Any, NamedTuple, Optional
 
 from ..backend import Array, array_module
 from ..parameters import Views
@@ -41,6 +41,11 @@ class ReLU(Layer):
         """dx_bar (T, N, H) -> dy_bar (T, N, H)."""
         return cache.mask * dx_bar  # (activations.3)
 
+    @classmethod
+    def examples(cls) -> list[Any]:
+        """See `Layer`."""
+        return [cls()]
+
 
 class Tanh(Layer):
     """y = tanh(x)."""
@@ -62,3 +67,8 @@ class Tanh(Layer):
                   dparams_bar: Optional[Views]) -> Array:
         """dy, dx_bar (T, N, H) -> x_bar (T, N, H)."""
         return -2 * cache.y * dy * (cache.slope * dx_bar)  # (activations.9)
+
+    @classmethod
+    def examples(cls) -> list[Any]:
+        """See `Layer`."""
+        return [cls()]

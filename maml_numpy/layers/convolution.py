@@ -176,6 +176,12 @@ class Convolution(Layer):
         """y (T, pixels * N, C_out) as (T, N, M)."""
         return _examples_first(y.reshape(y.shape[:-2] + (self.height_out, self.width_out, -1, self.C_out)))
 
+    @classmethod
+    def examples(cls) -> list[Any]:
+        """See `Layer`."""
+        return [cls(5, 4, 1, 6), cls(4, 5, 4, 7, stride=2, padding=1), cls(4, 3, 9, 1, 2, padding=1),
+                cls(4, 5, 8, 3, 2, 2), cls(5, 3, 2, 4, 1, 2)]
+
 
 def _pixels_first(x: Array, height: int, width: int) -> Array:
     """(T, N, features) -> (T, height, width, N, channels), a view."""

@@ -77,3 +77,8 @@ class Dense(Layer):
         else:
             outer(dx_bar, dy, out=Wb_bar[..., :-1, :])  # (dense.7)
             Wb_bar[..., -1, :] = 0  # (dense.8)
+
+    @classmethod
+    def examples(cls) -> list[Any]:
+        """See `Layer`."""
+        return [cls(4, 5), cls(4, 1)]

@@ -66,6 +66,12 @@ class Layer:
         for view in params_bar.values():
             view[...] = 0
 
+    @classmethod
+    def examples(cls) -> list[Any]:
+        """Small layers of this class, all sizes different, which the gradient checks judge: each a layer, or a tuple
+        (layer, x) of one and an input x for it. A public layer must have one."""
+        return []
+
 
 def plus(v: Optional[Array], more: Optional[Array]) -> Optional[Array]:
     """v + more, where None is zero."""

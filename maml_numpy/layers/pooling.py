@@ -1,6 +1,6 @@
 """The largest of every window of an image. Derived in derivations/21_convolution.md, with the convolution."""
 
-from typing import NamedTuple, Optional
+from typing import Any, NamedTuple, Optional
 
 from ..backend import Array, array_module
 from ..parameters import Views
@@ -68,3 +68,8 @@ class MaxPool(Layer):
         """What lies at place in every window of x (T, N, D), (T, N, M)."""
         taken = array_module(x).take_along_axis(self._windows(x), place, axis=-2)
         return taken.reshape(x.shape[:-1] + (self.M,))
+
+    @classmethod
+    def examples(cls) -> list[Any]:
+        """See `Layer`."""
+        return [cls(4, 6, 2, 2), cls(5, 7, 3, 2), cls(4, 4, 3, 4), cls(3, 2, 2, 1)]

@@ -1,6 +1,6 @@
 """Softmax at a temperature, over the features of every example. Derived in derivations/22_softmax.md."""
 
-from typing import NamedTuple, Optional
+from typing import Any, NamedTuple, Optional
 
 from ..backend import Array, array_module
 from ..parameters import Views
@@ -62,3 +62,8 @@ class Softmax(Layer):
         across = (y * dy).sum(axis=-1, keepdims=True)
         y_bar = dx_bar * dy - along * dy - across * dx_bar  # (softmax.6)
         return (1 / self.tau) ** 2 * pushed(y, y_bar)  # (softmax.7)
+
+    @classmethod
+    def examples(cls) -> list[Any]:
+        """See `Layer`."""
+        return [cls(), cls(0.6)]

@@ -146,6 +146,13 @@ class SparseDense(Layer):
         x1[:, -1] = 1
         return Block(rows, _then(columns, self.D, np.intp), x1)
 
+    @classmethod
+    def examples(cls) -> list[Any]:
+        """See `Layer`: one row, and a few, one of them empty."""
+        x = np.array([[0.0, 1, 0, 0, -2, 0, 0], [3, 0, 0, 0, 1, 0, -1], [0, 0, 0, 0, 0, 0, 0], [0, 2, 1, 0, 0, 0, 1]])
+        rows = SparseRows(x.nonzero()[1], x[x != 0], np.array([0, 2, 5, 5, 8]))
+        return [(cls(7, 5), rows.take(np.array([1]))), (cls(7, 5), rows)]
+
 
 def _then(values: Array, last: int, dtype: Any) -> Array:
     """values (n,), and one more."""

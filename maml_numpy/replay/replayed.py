@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..algorithms import Algorithm, MetaGradient
+from ..algorithms import MAML, Algorithm, MetaGradient
 from ..backend import Array
 from ..parameters import Layout
 from .program import Arena, Program, Recording, difference, leaves, record
@@ -105,3 +105,8 @@ class Replayed:
         self._programs.clear()
         name = type(self.algorithm).__name__
         warnings.warn(f"{name} runs without replay: {error}", ReplayWarning, stacklevel=stacklevel)
+
+    @classmethod
+    def examples(cls) -> list[Any]:
+        """See `Algorithm`."""
+        return [cls(MAML.examples()[0])]

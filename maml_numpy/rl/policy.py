@@ -6,6 +6,8 @@ target's place; actions, advantages, old log-probabilities and values are consta
 
 from typing import Any, NamedTuple, Protocol
 
+import numpy as np
+
 from ..backend import Array, array_module
 from ..layers.softmax import log_softmax, pushed
 from ..losses import Loss
@@ -145,6 +147,11 @@ class Reinforce(PolicyLoss):
         slope = -decisions.advantage
         return slope * log_prob, slope, array_module(slope).zeros_like(slope)  # (policy.12)
 
+    @classmethod
+    def examples(cls) -> list[Any]:
+        """See `Loss`."""
+        return [(cls(), *_outputs_and_decisions(3)), (cls(0.3), *_outputs_and_decisions(3))]
+
 
 class PPO(PolicyLoss):
     """Minus the clipped surrogate of PPO (Schulman et al. 2017, arXiv:1707.06347).
@@ -167,6 +174,11 @@ class PPO(PolicyLoss):
         free = advantage * (ratio.real - edge) < 0
         slope = -advantage * xp.where(free, ratio, 0)  # (policy.15)
         return slope - advantage * xp.where(free, 0, edge), slope, slope  # (policy.14)
+
+    @classmethod
+    def examples(cls) -> list[Any]:
+        """See `Loss`."""
+        return [(cls(0.2), *_outputs_and_decisions(3)), (cls(0.2, 0.3), *_outputs_and_decisions(3))]
 
 
 class CriticCache(NamedTuple):
@@ -209,10 +221,24 @@ class ActorCritic:
         """Of the outputs that `forward` was given."""
         return cache.actor.policy
 
+    @classmethod
+    def examples(cls) -> list[Any]:
+        """See `Loss`."""
+        return [(cls(PPO(0.2, 0.1), 0.7), *_outputs_and_decisions(4))]
+
 
 def _entropy_slope(policy: Policy) -> Array:
     """The gradient of minus the entropy E at the logits, pi (log pi + E), (..., A)."""
     return policy.pi * (policy.log_pi + entropy(policy)[..., None])
+
+
+def _outputs_and_decisions(M: int) -> tuple[Array, Decisions]:
+    """For examples: outputs (2, 5, M), and decisions among 3 actions with ratios on all sides of a clip's edges."""
+    y, n = 1.5 * np.sin(1.7 * np.arange(10 * M)).reshape(2, 5, M), np.arange(10).reshape(2, 5)
+    action = n * n % 3
+    log_prob = np.take_along_axis(softmax(y[..., :3]).log_pi, action[..., None], axis=-1)[..., 0]
+    ratio = np.array([0.5, 0.9, 1.1, 1.6])[n % 4]
+    return y, Decisions(action, np.array([1.3, 0.4, -0.7, -1.1, 0.8])[n % 5], log_prob - np.log(ratio), np.cos(1.0 * n))
 
 
 def _beside(actor: Array, critic: Array) -> Any:

@@ -4,7 +4,6 @@ import copy
 import warnings
 from collections import namedtuple
 
-import devices
 import numpy as np
 import pytest
 from test_low_rank import problem
@@ -12,6 +11,7 @@ from test_low_rank import problem
 from maml_numpy import low_rank
 from maml_numpy.algorithms import MAML
 from maml_numpy.backend import array_module
+from maml_numpy.gradcheck import devices
 from maml_numpy.losses import L1, MSE
 from maml_numpy.replay import Arena, Program, TraceError, record
 from maml_numpy.replay.program import difference

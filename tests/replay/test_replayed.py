@@ -6,13 +6,13 @@ import warnings
 from contextlib import contextmanager
 from threading import Event, Thread, current_thread
 
-import devices
 import numpy as np
 import pytest
 
 from maml_numpy.algorithms import MAML, MetaGradient, Reptile
 from maml_numpy.backend import array_module
 from maml_numpy.batch import Batch
+from maml_numpy.gradcheck import devices
 from maml_numpy.layers import ReLU
 from maml_numpy.losses import MSE
 from maml_numpy.network import mlp

@@ -1,14 +1,16 @@
-"""The judge's tools: differences, the complex step, and verdicts. They know no rule; see derivations/10_gradcheck.md.
+"""The tools of the judge: differences, the complex step, and verdicts. They know no rule; see
+derivations/10_gradcheck.md.
 
 Everything here works on the host in float64 and complex128 and returns data.
 """
 
 from functools import partial
-from typing import Callable, Iterator, NamedTuple, Optional
+from typing import Callable, Iterable, Iterator, NamedTuple, Optional
 
 import numpy as np
 
-from .backend import Array
+from ..backend import Array
+from ..parameters import Layout
 
 STEP = 1e-5  # of central differences: balances the error h^2 against rounding, epsilon / h
 COMPLEX_STEP = 1e-30  # of the complex step, which has no cancellation to fear
@@ -89,13 +91,21 @@ def judge(claim: Claim | DirectionClaim) -> Iterator[Row]:
         references = [slope(claim.curve) for slope in (complex_slope, difference_slope)]
     else:
         references = [gradient(slope, claim.phi, claim.at) for slope in (complex_slope, difference_slope)]
-        if claim.signs is not None:
-            here, signs = claim.signs(claim.at), claim.signs
-            kept = np.array([all((signs(claim.at + step * e) == here).all() for step in (STEP, -STEP))
-                             for e in _units(claim.at)]).reshape(claim.at.shape)
+        if claim.signs is not None and claim.value.shape == claim.at.shape:
+            kept = _smooth(claim, claim.signs, references[1])
     where = claim.subject, claim.tensor
     yield verdict(*where, "complex step", claim.value, references[0], COMPLEX_TOLERANCE, claim.zero)
     yield verdict(*where, "difference", claim.value, references[1], DIFFERENCE_TOLERANCE, claim.zero, kept)
+
+
+def _smooth(claim: Claim, signs: Callable[[Array], Array], difference: Array) -> Array:
+    """False for the entries that differ and whose step crosses a kink, True for all others, in the shape of `at`."""
+    far = ~(np.abs(claim.value - difference) <= DIFFERENCE_TOLERANCE * np.abs(claim.value).max(initial=0)).ravel()
+    kept, here = np.ones(claim.at.size, bool), signs(claim.at) if far.any() else None
+    for j, e in enumerate(_units(claim.at)):
+        if far[j]:
+            kept[j] = all((signs(claim.at + step * e) == here).all() for step in (STEP, -STEP))
+    return kept.reshape(claim.at.shape)
 
 
 def verdict(subject: str, tensor: str, method: str, value: Array, reference: Array, tolerance: float,
@@ -112,22 +122,62 @@ def verdict(subject: str, tensor: str, method: str, value: Array, reference: Arr
                    f"shape {value.shape}, reference {reference.shape}")
     kept = np.ones(value.shape, bool) if kept is None else kept
     skipped = int(value.size - kept.sum())
-    value, reference = value[kept], reference[kept]
-    error, reason = float("nan"), ""
+    error, reason = _compared(value[kept], reference[kept], tolerance, zero)
+    return Row(subject, tensor, method, error, tolerance, int(kept.sum()), skipped, not reason, reason)
+
+
+def _compared(value: Array, reference: Array, tolerance: float, zero: bool) -> tuple[float, str]:
+    """The error, NaN where there is none, and what is wrong, or nothing."""
     if value.size == 0:
-        reason = "nothing to compare"
-    elif not (np.isfinite(value).all() and np.isfinite(reference).all()):
-        reason = "not finite"
-    else:
-        scale = max(np.abs(value).max(), np.abs(reference).max())
-        error = float(np.abs(value - reference).max() / (1.0 if zero or scale == 0 else scale))
-        if zero and np.abs(value).max() > 0:
-            reason = "declared zero, but is not"
-        elif not zero and min(np.abs(value).max(), np.abs(reference).max()) == 0:
-            reason = "zero, but not declared so"
-        elif error > tolerance:
-            reason = "differs"
-    return Row(subject, tensor, method, error, tolerance, value.size, skipped, not reason, reason)
+        return float("nan"), "nothing to compare"
+    if not (np.isfinite(value).all() and np.isfinite(reference).all()):
+        return float("nan"), "not finite"
+    largest = np.abs(value).max(), np.abs(reference).max()
+    scale = 1.0 if zero or max(largest) == 0 else max(largest)
+    error = float(np.abs(value - reference).max() / scale)  # (gradcheck.3)
+    if zero and largest[0] > 0:
+        return error, "declared zero, but is not"
+    if not zero and min(largest) == 0:
+        return error, "zero, but not declared so"
+    return error, "differs" if error > tolerance else ""
+
+
+def fact(subject: str, tensor: str, method: str, objection: str = "") -> Row:
+    """The verdict on something without numbers: it passes where there is no objection."""
+    return Row(subject, tensor, method, float("nan") if objection else 0.0, 0.0, 1, 0, not objection, objection)
+
+
+def in_words(row: Row) -> str:
+    """A row as a line, without its subject."""
+    numbers = "" if row.tolerance == 0 and row.error != row.error else \
+        f" error {row.error:.1e}, at most {row.tolerance:.0e}, {row.entries} entries,"
+    skipped = f" {row.skipped} skipped at kinks," if row.skipped else ""
+    return f"{row.tensor}, {row.method}:{numbers}{skipped} {'pass' if row.passed else 'FAIL: ' + row.reason}"
+
+
+def rows_of(claims: Iterable[Claim | DirectionClaim | Row]) -> Iterator[Row]:
+    """The verdicts on claims; verdicts among them stay as they are."""
+    for claim in claims:
+        if isinstance(claim, Row):
+            yield claim
+        else:
+            yield from judge(claim)
+
+
+def by_piece(subject: str, prefix: str, layout: Layout, gradient: Array, theta: Array, phi: Callable[[Array], Array],
+             signs: Optional[Callable[[Array], Array]] = None, suffix: str = "") -> Iterator[Claim]:
+    """A claim about a flat vector's gradient, split into one claim for each named piece."""
+    def put(place: slice, piece: Array) -> Array:
+        whole = theta.astype(piece.dtype)
+        whole[..., place] = piece
+        return whole
+
+    def composed(function: Callable[[Array], Array], place: slice) -> Callable[[Array], Array]:
+        return lambda piece: function(put(place, piece))
+
+    for name, (place, _) in layout.places.items():
+        yield Claim(subject, f"{prefix}{name}{suffix}", gradient[..., place], composed(phi, place), theta[..., place],
+                    signs=None if signs is None else composed(signs, place))
 
 
 def v_curve(claim: DirectionClaim, steps: Array, slope: Callable[[Curve, float], Array] = difference_slope) -> Array:

@@ -1,30 +1,30 @@
-"""What is judged of video prediction: codes that can be drawn, and the whole predictor."""
+"""Claims about video prediction: codes that can be drawn, and the whole predictor."""
 
 from functools import partial
+from typing import Any, Callable, Iterator
 
 import numpy as np
-from subjects import by_piece, loss_claims
 
-from maml_numpy.gradcheck import COMPLEX_TOLERANCE, Claim, DirectionClaim, verdict
-from maml_numpy.initialisers import he_normal
-from maml_numpy.layers import Convolution, Dense, Softmax, Tanh
-from maml_numpy.losses import MSE, Bernoulli
-from maml_numpy.network import Network
-from maml_numpy.video.codes import GumbelSoftmax, divergence, divergence_backward
-from maml_numpy.video.predictor import Predictor
+from ..backend import Array
+from ..initialisers import he_normal
+from ..layers import Convolution, Dense, Softmax, Tanh
+from ..losses import MSE, Bernoulli
+from ..network import Network
+from ..video.codes import GumbelSoftmax, divergence, divergence_backward
+from ..video.predictor import Predictor
+from .judge import COMPLEX_TOLERANCE, Claim, DirectionClaim, by_piece, verdict
 
 N, SIZE, CODES, FILTERS = 3, 4, 2, 3
 
 
-def cases():
-    """Yield (name, claims) as `subjects.cases` does."""
-    yield "losses, Bernoulli", partial(loss_claims, "losses, Bernoulli", Bernoulli())
+def cases() -> Iterator[tuple[str, Callable[[], Iterator[Any]]]]:
+    """(name, claims) of what there is to judge."""
     yield "codes", partial(code_claims, "codes")
     for kind in ("soft", "hard", "Bernoulli", "deterministic"):
         yield f"predictor, {kind}", partial(predictor_claims, f"predictor, {kind}", kind)
 
 
-def code_claims(subject):
+def code_claims(subject: str) -> Iterator[Any]:
     """The sample's gradient, and both divergences'; of a hard sample, that its gradient is the soft one's."""
     rng = np.random.default_rng(41)
     logits, noise, dcode = rng.standard_normal((3, N, 5))
@@ -44,7 +44,7 @@ def code_claims(subject):
                   COMPLEX_TOLERANCE)
 
 
-def predictor_claims(subject, kind):
+def predictor_claims(subject: str, kind: str) -> Iterator[Any]:
     """The whole gradient against the whole loss, its noise held; with hard codes, what the code does not reach."""
     rng, D = np.random.default_rng(42), SIZE * SIZE
     codes = 1 if kind == "deterministic" else CODES
@@ -57,7 +57,7 @@ def predictor_claims(subject, kind):
     x, following, noise = rng.standard_normal((N, D)), rng.uniform(0, 1, (N, D)), rng.gumbel(size=(N, codes))
     sampler = GumbelSoftmax(0.8, kind == "hard")
 
-    def gradient(theta):
+    def gradient(theta: Array) -> Any:
         return predictor.gradient(theta, x, following, noise, sampler)
 
     dtheta = gradient(theta)[2]
