@@ -68,6 +68,7 @@ def test_library_neither_prints_nor_draws_global_random_numbers_nor_pickles(path
 def test_compute_never_names_numpy_for_an_array_it_was_handed(name):
     tree = ast.parse((PACKAGE / f"{name}.py").read_text())
     allowed = {"network": {"random", "float32", "zeros"},  # initialise draws on the host
+               "learned": {"arange", "cos"}, "algorithms/reptile": {"arange", "resize"},  # examples lie there
                "rates": {"all", "asarray", "isfinite", "ndarray"}}.get(name, set())  # what a user gives lies there
     used = {node.attr for node in ast.walk(tree)
             if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "np"}
@@ -78,8 +79,8 @@ def test_imports_run_one_way():
     """Every room imports only rooms below it (the order of the house)."""
     floors = ["backend", "parameters", "batch", "initialisers", "layers", "losses", "rates", "low_rank", "network",
               "objectives", "learned", "inner", "algorithms", "replay", "evaluation", "report", "optim", "tasks",
-              "training", "files", "points", "checkpoint", "runs", "plots", "animation", "gradcheck", "parallel", "rl",
-              "video", "experiments", "learner"]
+              "training", "files", "points", "checkpoint", "runs", "plots", "animation", "parallel", "rl", "video",
+              "experiments", "learner", "gradcheck"]
     for path in PACKAGE.rglob("*.py"):
         room = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
         for node in ast.walk(ast.parse(path.read_text())):

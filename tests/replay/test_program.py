@@ -40,14 +40,14 @@ def same(found, wanted):
 
 def repeated(function, *inputs):
     """A program of function(*inputs): it gives the same for other inputs, and for these again; so does each trace."""
-    program = Program(function, inputs, Arena())
     others = tuple(map(changed, inputs))
     (first, one), (second, other) = record(function, inputs), record(function, others)
-    same(one, function(*inputs))
-    same(other, function(*others))
+    program, wanted, wanted_of_others = Program.of(first, Arena()), function(*inputs), function(*others)
+    same(one, wanted)
+    same(other, wanted_of_others)
     assert difference(first, second) is None
-    for values in (others, inputs, others):
-        same(program(*values), function(*values))
+    for values, results in ((others, wanted_of_others), (inputs, wanted), (others, wanted_of_others)):
+        same(program(*values), results)
     return program
 
 
