@@ -34,8 +34,9 @@ def step(objective: Objective, theta: Any, batch: Any, alpha: Rate, second_order
     """One SGD step of every task on its own examples: theta_{k+1}, and its pullback.
 
     theta: theta_k, (P,) for a start that all tasks share or (T, P), as an array or as `low_rank.start` made it.
-    alpha: of this step. second_order: False leaves out the one term that differentiates the gradient, so that nothing
-    of the gradient is kept for it (first-order MAML).
+    alpha: of this step, one of `rates.per_step`. second_order: False leaves out the one term that differentiates the
+    gradient, so that nothing of the gradient is kept for it (first-order MAML). The pullback raises ValueError for a
+    cotangent that is not (T, P).
     """
     T = len(batch[0])
     dtheta, ones = gradient_like(theta, T), array_module(batch[0]).ones(T, theta.real.dtype)
@@ -46,9 +47,11 @@ def step(objective: Objective, theta: Any, batch: Any, alpha: Rate, second_order
         record = None
     if not is_learned(alpha):
         dtheta = None
-    del theta  # of which the record keeps what the way back needs
+    shape = T, objective.layout.size
 
     def pullback(theta_bar: Any) -> Cotangents:
+        if getattr(theta_bar, "shape", shape) != shape:
+            raise ValueError(f"theta_bar must be {shape}: tasks, parameters; got {theta_bar.shape}")
         alpha_bar = cotangent(alpha, theta_bar, dtheta)
         carried = theta_bar.sum(axis=0) if shared else theta_bar  # (inner.4)
         if not second_order:

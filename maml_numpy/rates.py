@@ -8,7 +8,7 @@ from typing import Any, Mapping, Sequence
 
 import numpy as np
 
-from .backend import Array, array_module
+from .backend import Array, array_module, to_host
 from .parameters import Layout
 
 Rate = Any  # of one step: a float, a `BlockRates`, or an array (P,)
@@ -93,11 +93,11 @@ def fixed(alpha: Any, layout: Layout, K: int) -> Any:
 
     Raises what `per_step` raises, and ValueError for a rate that is negative or not finite.
     """
-    rates = per_step(alpha, layout, K)
-    for rate in rates:
+    for rate in per_step(alpha, layout, K):
         for number in rate.numbers.values() if isinstance(rate, BlockRates) else [rate]:
-            if not np.all(np.asarray(number) >= 0) or not np.all(np.isfinite(np.asarray(number))):
-                raise ValueError(f"alpha must be at least 0 and finite, got {alpha}")
+            values = to_host(number)
+            if not np.all((values >= 0) & np.isfinite(values)):
+                raise ValueError(f"alpha must be at least 0 and finite, got {_said(alpha)}")
     if isinstance(alpha, (list, tuple)) or getattr(alpha, "ndim", 0) == 2:
         return tuple(_kept(rate) for rate in alpha)
     return _kept(alpha)
@@ -105,7 +105,7 @@ def fixed(alpha: Any, layout: Layout, K: int) -> Any:
 
 def _one(rate: Any, layout: Layout) -> Rate:
     """The rate of one step in one of its three forms."""
-    if isinstance(rate, (BlockRates, float)):
+    if isinstance(rate, BlockRates):
         return rate
     if isinstance(rate, Mapping):
         return BlockRates(layout, _numbers(rate, layout))
@@ -113,23 +113,38 @@ def _one(rate: Any, layout: Layout) -> Rate:
         if len(rate) != layout.size:
             raise ValueError(f"a rate per parameter must be ({layout.size},) for this layout, got {rate.shape}")
         return rate
-    try:
-        return float(rate)
-    except (TypeError, ValueError):
-        raise ValueError("alpha must be a number, a mapping from blocks to numbers, an array (P,), or a list of K of "
-                         f"these, got {rate!r}") from None
+    return _number(rate, "alpha must be a number, a mapping from blocks to numbers, an array (P,), or a list of K of "
+                         "these")
 
 
 def _numbers(rates: Mapping[str, Any], layout: Layout) -> dict[str, Any]:
     """The rate of every block, 0 for those that are not named."""
-    numbers: dict[str, Any] = dict.fromkeys(layout.blocks, 0.0)
+    numbers: dict[str, Any] = {}
     for given, rate in rates.items():
-        named = [name for name in numbers if name == given or name.startswith(f"{given}.")]
+        named = [name for name in layout.blocks if name == given or name.startswith(f"{given}.")]
         if not named:
-            raise ValueError(f"alpha names {given!r}; the blocks are {', '.join(numbers)}")
-        for name in named:
-            numbers[name] = rate if getattr(rate, "shape", ()) == (1,) else float(rate)
-    return numbers
+            raise ValueError(f"alpha names {given!r}; the blocks are {', '.join(layout.blocks)}")
+        if twice := [name for name in named if name in numbers]:
+            raise ValueError(f"alpha names {twice[0]} twice, the second time as {given!r}")
+        learned = getattr(rate, "shape", None) == (1,)
+        numbers |= dict.fromkeys(named, rate if learned else _number(rate, f"alpha of {given} must be a number"))
+    return {name: numbers.get(name, 0.0) for name in layout.blocks}
+
+
+def _number(value: Any, expected: str) -> float:
+    """The value as a Python float, which leaves every precision as it is."""
+    if isinstance(value, (str, bytes)) or getattr(value, "ndim", 0) > 0:
+        raise ValueError(f"{expected}, got {_said(value)}")
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise ValueError(f"{expected}, got {_said(value)}") from None
+
+
+def _said(value: Any) -> str:
+    """A value in one line."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def _kept(rate: Any) -> Any:

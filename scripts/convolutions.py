@@ -1,7 +1,7 @@
 """One convolution, there, back, and back through the way back, as others compute it; for scripts/benchmark.py.
 
 Every peer takes a `Problem` and returns two pairs of a result and a step, or None where its library is not installed:
-one of forward and backward, [dx, dWb], and one of double backward after both, [dy_bar, x_bar, Wb_bar].
+one of forward and backward, [dx, dWb], and one of second order after both, [dy_bar, x_bar, Wb_bar].
 """
 
 from typing import Any, NamedTuple
@@ -44,11 +44,14 @@ def ours(p):
 
     def once():
         _, cache = p.layer.forward(params, p.x)
-        return p.layer.backward(params, cache, p.dy, dparams), cache
+        p.layer.gradient(params, cache, p.dy, dparams)
+        return p.layer.backward(params, cache, p.dy), cache
 
     def twice():
         _, cache = once()
-        return p.layer.double_backward(params, cache, p.dy, p.dx_bar, bars, params_bar)
+        p.layer.gradient_curvature(params, cache, p.dy, p.dx_bar, bars, params_bar)
+        return (p.layer.tangent(params, cache, p.dx_bar, bars),
+                p.layer.curvature(params, cache, p.dy, p.dx_bar, bars))
     return (flat(once()[0], dparams["Wb"]), once), (flat(*twice(), params_bar["Wb"]), twice)
 
 

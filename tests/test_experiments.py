@@ -183,7 +183,7 @@ def test_figures_show_the_median_task_before_and_after_and_nine_tasks_of_the_fir
     assert len(lines["support"]) == 10
     one = type(support)(support.x[task:task + 1], support.y[task:task + 1])
     for label, k in (("before", 0), ("after 1 step", 1), ("after 10 steps", 10)):
-        adapted, _ = adapt(CONFIG.objective(), theta, [one] * k, 0.02)
+        adapted = adapt(CONFIG.objective(), theta, [one] * k, 0.02)
         y, _ = CONFIG.objective().network.forward(adapted, grid.x[:1])
         assert np.allclose(lines[label][:, 1], y.ravel(), atol=1e-6)
 

@@ -118,7 +118,7 @@ class Watched:
     layout = OBJECTIVE.layout
 
     def __init__(self):
-        self.records, self.thetas, self.alive, self.alive_thetas = WeakSet(), [], [], []
+        self.records, self.thetas, self.gradients, self.alive, self.alive_thetas = WeakSet(), [], [], [], []
 
     def check(self, theta, batch, name):
         OBJECTIVE.check(theta, batch, name)
@@ -126,6 +126,7 @@ class Watched:
     def gradient(self, theta, batch, dloss, dtheta):
         if theta.strides[0] and not any(one() is theta for one in self.thetas):
             self.thetas.append(ref(theta))
+        self.gradients.append(ref(dtheta))
         self.alive.append(len(self.records))
         self.alive_thetas.append(self.count())
         losses, inside = OBJECTIVE.gradient(theta, batch, dloss, dtheta)
@@ -170,6 +171,19 @@ def test_with_caches_every_theta_is_kept_and_in_first_order_none(second_order, k
     objective = Watched()
     _, pullback = inner.steps(objective, THETA, [SUPPORT] * 8, [0.01] * 8, second_order)
     assert objective.count() == kept and len(objective.records) == (8 if second_order else 0) and pullback
+
+
+@pytest.mark.parametrize("second_order", [True, False])
+@pytest.mark.parametrize("alpha, kept", [
+    (0.1, 0), ({"dense1": 0.1}, 0), (VECTOR, 3), ({"dense1": np.array([0.1]), "dense2": 0.1}, 3),
+], ids=["number", "blocks", "vector", "learned block"])
+def test_gradients_are_kept_for_the_cotangents_of_rates_alone(alpha, kept, second_order):
+    objective = Watched()
+    rates = inner.per_step(alpha, OBJECTIVE.layout, 3)
+    _, pullback = inner.steps(objective, THETA, [SUPPORT] * 3, rates, second_order)
+    assert sum(one() is not None for one in objective.gradients) == kept
+    alphas = pullback(np.ones((problems.T, THETA.size))).alphas
+    assert len(alphas) == 3 and not any(one() is not None for one in objective.gradients)
 
 
 def test_alpha_zero_adapts_nothing_and_the_way_back_only_sums():
@@ -285,6 +299,22 @@ def test_a_cotangent_that_all_tasks_share_needs_no_memory_of_its_own(second_orde
     found, wanted = (steps(THETA, [SUPPORT] * 2, 0.1, second_order=second_order)[1](bar).theta
                      for bar in (per_task(c, problems.T), np.stack([c] * problems.T)))
     assert np.allclose(found, wanted, rtol=1e-13, atol=1e-15)
+
+
+@pytest.mark.parametrize("second_order", [True, False])
+@pytest.mark.parametrize("shape", [(1, THETA.size), (THETA.size,), (7, 3)])
+def test_a_cotangent_of_another_shape_is_refused(shape, second_order):
+    _, pullback = steps(THETA, [SUPPORT] * 2, 0.1, second_order=second_order)
+    with pytest.raises(ValueError, match=r"theta_bar must be \(2, 69\): tasks, parameters; got"):
+        pullback(np.ones(shape))
+
+
+def test_the_pullback_through_several_steps_is_called_once():
+    _, pullback = steps(THETA, [SUPPORT] * 2, 0.1)
+    bar = np.ones((problems.T, THETA.size))
+    pullback(bar)
+    with pytest.raises(RuntimeError, match="call it once"):
+        pullback(bar)
 
 
 def test_theta_that_does_not_fit_is_refused():

@@ -136,10 +136,10 @@ def forms(objective, theta, batches, alpha=0.1):
 
 
 @pytest.mark.parametrize("alpha, wanted", [
-    (0.1, "fff"), (0.0, "sss"), ({"dense3": 0.1}, "ssf"), ({"dense1": 0.1, "dense2": 0.2}, "ffs"), ({}, "sss"),
-    ([{"dense3": 0.1}, {"dense2": 0.1}], "sff"), ([0.1, {"dense3": 0.1}], "fff"), ([{}, 0.0], "sss"),
+    (0.1, "fff"), (0.0, "ooo"), ({"dense3": 0.1}, "ssf"), ({"dense1": 0.1, "dense2": 0.2}, "ffs"), ({}, "ooo"),
+    ([{"dense3": 0.1}, {"dense2": 0.1}], "sff"), ([0.1, {"dense3": 0.1}], "fff"), ([{}, 0.0], "ooo"),
 ])
-def test_layers_whose_rates_are_all_zero_stay_shared(alpha, wanted):
+def test_layers_whose_rates_are_all_zero_stay_shared_and_where_nothing_moves_theta_stays_an_array(alpha, wanted):
     objective, batch = Supervised(mlp([1, 200, 200, 30], ReLU), MSE()), Batch(*np.ones((2, 50, 1, 1)))
     names = {"f": "factors", "s": "shared", "o": "own"}
     theta = objective.network.initialise(RNG, he_normal, np.float64)
@@ -237,7 +237,7 @@ def test_low_rank_matrices_refuse_what_they_cannot_do():
 
 def test_vectors_add_subtract_and_average(monkeypatch):
     monkeypatch.setattr(low_rank, "factors_pay", lambda *_: True)
-    objective, theta, support, _ = problem(3)
+    objective, theta, support, _ = problem(7)
     tasks, blocks, arrays = len(support.x), [], []
     for scale in (0.5, -2.0):
         at = low_rank.start(objective, theta + scale, [support], [0.1])
@@ -283,13 +283,16 @@ class Scores:
         return found
 
 
-@pytest.mark.parametrize("K, keep, alpha", [(1, True, 0.1), (1, False, 0.1), (2, True, 0.1), (1, True, "learned"),
-                                            (1, True, "different")])
-def test_scores_of_the_way_there_are_taken_on_the_way_back_of_a_single_step(monkeypatch, K, keep, alpha):
+@pytest.mark.parametrize("K, keep, alpha, scale", [
+    (1, True, 0.1, 1), (1, False, 0.1, 1), (2, True, 0.1, 1), (1, True, "learned", 1), (1, True, "different", 1),
+    (1, True, 0.1, 0.5),
+])
+def test_scores_of_the_way_there_are_taken_on_the_way_back_of_a_single_step(monkeypatch, K, keep, alpha, scale):
     """They are the transposed ones: the query set met the support set's factors, and now these meet the query set's."""
     monkeypatch.setattr(low_rank, "factors_pay", lambda *_: True)
-    objective, theta, support, query = problem(3)
+    objective, theta, support, query = problem(7)
     layers = len(objective.network.layout.blocks)
+    assert layers == 3
     if alpha == "learned":
         rates = [{name: np.array([0.1]) for name in objective.layout.blocks}] * K
     elif alpha == "different":
@@ -304,9 +307,9 @@ def test_scores_of_the_way_there_are_taken_on_the_way_back_of_a_single_step(monk
     objective.gradient(adapted, query, np.ones(len(query.x)), theta_bar)
     once = 2 * layers - 1  # inputs of every layer, and the gradients of all but the first
     assert scores.taken() == (once, 0)
-    pullback(theta_bar)
+    pullback(theta_bar if scale == 1 else scale * theta_bar)
     computed, reused = scores.taken()
-    if K == 1 and keep and alpha != "learned":
+    if K == 1 and keep and alpha != "learned" and scale == 1:
         assert (computed, reused) == (0, once)
     else:
         assert computed >= once and not reused

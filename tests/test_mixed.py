@@ -96,5 +96,5 @@ def test_the_cases_hold_every_form_beside_every_other(monkeypatch):
                  for form, shape in zip(forms, shapes)}
         seen["+".join(sorted(kinds)) or "arrays"] += 1
     assert min(tasks.values()) > 10 and len(tasks) == 3
-    kinds = "arrays", "shared", "factors", "own+shared", "factors+shared", "factors+own", "factors+own+shared"
+    kinds = "arrays", "factors", "own+shared", "factors+shared", "factors+own", "factors+own+shared"
     assert min(seen[kind] for kind in kinds) > 1, seen
