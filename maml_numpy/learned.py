@@ -6,8 +6,6 @@ Derived in derivations/13_learned.md.
 from functools import partial
 from typing import Any, NamedTuple, Optional
 
-import numpy as np
-
 from .backend import Array, array_module
 from .batch import Inputs, check_inputs
 from .layers import Tanh
@@ -110,7 +108,8 @@ class LearnedLoss:
         """See `Objective`."""
         network, judge = mlp([2, 4, 3], Tanh, ["tanh1"]), mlp([7, 5, 1], Tanh)
         of_psi = partial(cls, network, judge, MSE())
-        return [(of_psi(np.cos(3.0 * np.arange(judge.layout.size))), of_psi)]
+        no_rng: Any = None
+        return [(of_psi(judge.initialise(no_rng, lambda rng, shape: 0.5, float)), of_psi)]
 
 
 def _or_zero(value: Optional[Array], like: Array) -> Array:

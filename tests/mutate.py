@@ -8,26 +8,32 @@ import ast
 import importlib.util
 import os
 import random
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-FILES = ["layers/dense.py", "layers/activations.py", "layers/convolution.py", "layers/pooling.py",
-         "layers/products.py", "layers/softmax.py", "layers/sparse.py", "rl/policy.py", "rl/returns.py",
-         "rl/trust_region.py", "video/codes.py", "video/predictor.py", "losses.py", "network.py", "objectives.py",
-         "learned.py", "low_rank.py", "inner.py", "algorithms/maml.py", "algorithms/joint.py",
-         "algorithms/meta_sgd.py", "algorithms/daml.py", "algorithms/reptile.py", "optim.py"]
+LEFT_OUT = "__init__", "__post_init__", "mlp", "check", "examples"  # of functions: what computes no derivative
+PACKAGE = ROOT / "maml_numpy"
+LABEL = re.compile(r"# .*\([a-z_]+\.\d+\)")  # of a line that computes an equation of a note
 SWAPS = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Add, ast.Div: ast.Mult, ast.MatMult: ast.Mult,
          ast.Pow: ast.Mult, ast.Gt: ast.Lt, ast.Lt: ast.Gt}
+
+
+def rule_files():
+    """The modules with lines that compute an equation of a note, and all of layers/, relative to the package."""
+    return [path.relative_to(PACKAGE) for path in sorted(PACKAGE.rglob("*.py"))
+            if path.parent.name == "layers" or LABEL.search(path.read_text())]
 
 
 def mutations(tree):
     """Yield (line, words, undoable change) for every operator that computes with arrays or numbers."""
     for function in ast.walk(tree):
-        if not isinstance(function, ast.FunctionDef) or function.name in ("__init__", "__post_init__", "mlp", "check"):
+        if not isinstance(function, ast.FunctionDef) or function.name in LEFT_OUT:
             continue
         for node in ast.walk(function):
             if isinstance(node, (ast.BinOp, ast.AugAssign)) and type(node.op) in SWAPS:
@@ -72,8 +78,9 @@ def mutated(source, index):
     return node.lineno, before, after, ast.unparse(tree)
 
 
-def caught(path, source):
-    """Whether the default tests fail with `source` in the place of `path`; the notes' lockstep is left out."""
+def caught(path, source, timeout=None):
+    """Whether the default tests fail with `source` in the place of `path`, or take longer than `timeout` seconds; the
+    notes' lockstep is left out."""
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "copy"
         shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(".git", "runs", ".venv", "*.egg-info"))
@@ -81,7 +88,11 @@ def caught(path, source):
         command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider",
                    "--deselect", "tests/test_notes.py::test_labels_of_notes_and_code_are_the_same"]
         environment = {**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
-        return subprocess.run(command, cwd=copy, env=environment, capture_output=True).returncode == 1
+        try:
+            done = subprocess.run(command, cwd=copy, env=environment, capture_output=True, timeout=timeout)
+        except subprocess.TimeoutExpired:  # a loop without an end is noticed too
+            return True
+        return done.returncode == 1
 
 
 def main():
@@ -94,21 +105,24 @@ def main():
         parser.error(f"--count must be at least 1, got {args.count}")
     if importlib.util.find_spec("pytest") is None:
         parser.error('needs pytest: python -m pip install -e ".[test]"')
-    print("the tests as they are, first", flush=True)
-    places = []
-    for path in FILES:
-        source = (ROOT / "maml_numpy" / path).read_text()
+    files, places = rule_files(), []
+    print(f"{len(files)} files with derivatives; the tests as they are, first", flush=True)
+    for path in files:
+        source = (PACKAGE / path).read_text()
         places += [(path, source, index) for index in range(len(list(mutations(ast.parse(source)))))]
-    if caught(FILES[0], ast.unparse(ast.parse((ROOT / "maml_numpy" / FILES[0]).read_text()))):
+    begin = time.monotonic()
+    if caught(files[0], ast.unparse(ast.parse((PACKAGE / files[0]).read_text()))):
         print("the tests fail without any mutation", file=sys.stderr)
         return 2
+    timeout = 60 + 3 * (time.monotonic() - begin)
     chosen = random.Random(args.seed).sample(places, min(args.count, len(places)))
     survived = 0
-    for path, source, index in chosen:
+    for number, (path, source, index) in enumerate(chosen, 1):
         line, before, after, changed = mutated(source, index)
-        alive = not caught(path, changed)
+        alive = not caught(path, changed, timeout)
         survived += alive
-        print(f"{'SURVIVED' if alive else 'caught':<9} {path}:{line}  {before}  ->  {after}", flush=True)
+        word = "SURVIVED" if alive else "caught"
+        print(f"{number}/{len(chosen)} {word:<9} {path}:{line}  {before}  ->  {after}", flush=True)
     print(f"{len(chosen) - survived} of {len(chosen)} caught (of {len(places)} possible)")
     return 1 if survived else 0
 

@@ -1,10 +1,13 @@
 """check_layer and its kin: what comes back, and one line for each mistake in their use."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from maml_numpy.algorithms import MAML, MetaGradient
-from maml_numpy.gradcheck import check_algorithm, check_layer, check_loss, check_objective
+from maml_numpy.gradcheck import GradcheckError, check_algorithm, check_layer, check_loss, check_objective
 from maml_numpy.gradcheck.factors import Gain
 from maml_numpy.layers import Dense, Layer, SparseDense, Tanh
 from maml_numpy.learned import LearnedLoss
@@ -36,6 +39,19 @@ def test_the_rows_of_all_that_pass_come_back():
     assert check_layer(Tanh(), x=0.3 * np.ones((3, 2, 6), "f"))[0].entries == 36
     layer, rows = SparseDense.examples()[1]
     assert check_layer(layer, rows)
+
+
+def test_the_layer_of_the_note_passes_and_its_mistake_fails_as_the_note_says():
+    note = (Path(__file__).parents[1] / "derivations" / "10_gradcheck.md").read_text()
+    code, = re.findall(r"```python\n(.*?)```", note, re.S)
+    space = {}
+    exec(code, space)
+    assert len(space["rows"]) == 25
+    with pytest.raises(GradcheckError) as caught:
+        exec(code.replace("(u1 + 0.5", "(0.5"), {})
+    assert f"```text\n{caught.value}\n```" in note
+    with pytest.raises(GradcheckError, match="4 of 25 rows fail"):
+        exec(code.replace("sqrt(2 / pi)", "np.sqrt(2 / pi)"), {})
 
 
 class WrongShape(Tanh):

@@ -6,8 +6,6 @@ Derived in derivations/15_reptile.md.
 from dataclasses import dataclass
 from typing import Any, Callable
 
-import numpy as np
-
 from ..backend import Array
 from ..batch import Batch
 from ..inner import adapt, check, steps
@@ -55,17 +53,19 @@ class Reptile:
         rates = check(self.objective, theta, [support], per_step(self.alpha, self.layout, self.K))
         self.objective.check(theta, query, "query")
         check_tasks(support, query)
-        N = support.x.shape[1]
-        places = [[(k * self.minibatch + i) % N for i in range(self.minibatch)] for k in range(self.K)]
-        batches = [Batch(support.x[:, at], support.y[:, at]) for at in places]
+        batches = self._minibatches(support)
         theta_K, _ = steps(self.objective, start(self.objective, theta, batches, rates), batches, rates, False)
         return MetaGradient(self.objective.loss(theta_K, query), theta - theta_K.mean(axis=0))  # (reptile.1)
 
+    def _minibatches(self, support: Batch) -> list[Batch]:
+        """The examples of each step."""
+        N = support.x.shape[1]
+        places = [[(k * self.minibatch + i) % N for i in range(self.minibatch)] for k in range(self.K)]
+        return [Batch(support.x[:, at], support.y[:, at]) for at in places]
+
     def stands_for(self, theta: Array, support: Batch, query: Batch) -> Callable[[Array], Array]:
         """See `Algorithm`: half the squared distance from the tasks' mean theta_K at theta."""
-        places = np.resize(np.arange(support.x.shape[1]), (self.K, self.minibatch))
-        mean = adapt(self.objective, theta, [Batch(support.x[:, at], support.y[:, at]) for at in places],
-                     self.alpha).mean(axis=0)
+        mean = adapt(self.objective, theta, self._minibatches(support), self.alpha).mean(axis=0)
         return lambda v: 0.5 * ((v - mean) * (v - mean)).sum()
 
     @classmethod

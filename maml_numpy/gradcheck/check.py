@@ -66,7 +66,8 @@ def check_objective(objective: Any, of_psi: Optional[Callable[[Array], Any]] = N
     """Judge an objective's gradient, and its vector-Jacobian product in theta and psi; return the rows.
 
     of_psi: psi -> the objective with that psi, for one that has an attribute psi. theta: (P,), and batch, of T tasks;
-    drawn by the widths of objective.network where they are not given. Raises as `check_layer` does.
+    drawn by the widths of objective.network where they are not given, and with theta psi too. Raises as `check_layer`
+    does.
     """
     check_instance("check_objective", "an objective", objective, OBJECTIVE)
     return _settled(objective_subjects("", objective, of_psi, theta, batch, rng))
@@ -125,6 +126,8 @@ def objective_subjects(room: str, objective: Any, of_psi: Optional[Callable[[Arr
     if hasattr(objective, "psi") and of_psi is None:
         raise ValueError(f"{type(objective).__name__} has an attribute psi: give of_psi, psi -> the objective with it")
     rng = np.random.default_rng(14) if rng is None else rng
+    if theta is None and of_psi is not None:
+        objective = of_psi(0.6 * rng.standard_normal(objective.psi.shape))
     theta = 0.6 * rng.standard_normal(objective.layout.size) if theta is None else theta
     theta, batch = cast((theta, batch), np.float64)
     if batch is None:
