@@ -42,7 +42,8 @@ def repeated(function, *inputs):
     """A program of function(*inputs): it gives the same for other inputs, and for these again; so does each trace."""
     others = tuple(map(changed, inputs))
     (first, one), (second, other) = record(function, inputs), record(function, others)
-    program, wanted, wanted_of_others = Program.of(first, Arena()), function(*inputs), function(*others)
+    program = Program.of(first, Arena())
+    wanted, wanted_of_others = (function(*copy.deepcopy(values)) for values in (inputs, others))
     same(one, wanted)
     same(other, wanted_of_others)
     assert difference(first, second) is None
