@@ -30,9 +30,9 @@ class Tally:
         if not row.error <= self.worst.get(row.method, -1.0):  # an error that is no number is the worst
             self.worst[row.method] = row.error
 
-    def errors(self):
-        """The worst error of each method, in words."""
-        return ", ".join(f"{method} {error:.1e}" for method, error in self.worst.items())
+    def errors(self, zeros=True):
+        """The worst error of each method, in words. zeros: also where it is zero."""
+        return ", ".join(f"{method} {error:.1e}" for method, error in self.worst.items() if error != 0 or zeros)
 
 
 def cases(only):
@@ -70,7 +70,8 @@ def run(argv):
     if args.device != "cpu" and (names or not args.only):
         rows = chain(rows, devices.rows(library, names))
     total, width = Tally(), max(len(name) for name, _ in chosen)
-    print(f"{'subject':<{width}} {'rows':>5} {'skipped':>7}  verdict  worst error by method", flush=True)
+    print(f"{'subject':<{width}} {'rows':>5} {'skipped':>7}  verdict  worst error by method, where it is not zero",
+          flush=True)
     for subject, group in groupby(rows, lambda row: row.subject):
         one = Tally()
         for row in group:
@@ -78,7 +79,7 @@ def run(argv):
             if args.verbose or not row.passed:
                 print(f"  {in_words(row)}")
         word = "FAIL" if one.failed else "pass"
-        print(f"{subject:<{width}} {one.rows:>5} {one.skipped:>7}  {word:<7}  {one.errors()}", flush=True)
+        print(f"{subject:<{width}} {one.rows:>5} {one.skipped:>7}  {word:<7}  {one.errors(zeros=False)}", flush=True)
     print(f"{total.rows} rows, {total.failed} failed, {total.skipped} entries skipped at kinks; largest error by "
           f"{total.errors()}")
     if args.plot:

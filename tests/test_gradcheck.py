@@ -129,6 +129,12 @@ def test_script_exits_one_on_a_failure(monkeypatch, capsys):
     assert "  y_bar, complex step: error" in out and "FAIL: differs" in out and ", 5 failed" in out
 
 
+def test_rows_of_some_subjects():
+    rows = list(catalogue.rows("losses, mse", "dense"))
+    assert {row.subject.split("(")[0] for row in rows} == {"losses, MSE", "dense, Dense"}
+    assert all(row.passed for row in rows)
+
+
 def test_script_refuses_an_unknown_name(capsys):
     assert main(["--only", "losses", "nonesuch"]) == 2
     err = capsys.readouterr().err

@@ -10,10 +10,10 @@ from ..backend import Array, mapped
 from ..network import mlp
 from ..objectives import Supervised
 from ..parameters import Layout
-from .contract import called, cast, check_shape
+from .contract import called, check_shape
 from .judge import COMPLEX_TOLERANCE, Claim, DirectionClaim, Row, by_piece, fourfold, verdict
-from .problems import FLOAT32_TOLERANCE, N, T, WIDTHS, is_smooth, kinks, path_of, problem, signs_of, theta_of
-from .rules import manners
+from .problems import N, T, WIDTHS, is_smooth, kinks, path_of, problem, signs_of, theta_of
+from .rules import float32_rows, manners
 
 
 def network_claims(subject: str, activation: Any, own: bool) -> Iterator[Claim | DirectionClaim | Row]:
@@ -119,10 +119,8 @@ def objective_claims(subject: str, objective: Any, theta: Array, batch: Any, rng
                   v @ results({**at, "dtheta_bar": u})["theta_bar"], COMPLEX_TOLERANCE)
     yield from per_task_rows(subject, objective, at)
     yield from psi_claims(subject, objective, at, found, of_psi, zeros)
-    low = results(cast(at, np.float32), objective if of_psi is None else of_psi(objective.psi.astype(np.float32)))
-    for tensor, value in low.items():
-        row = verdict(subject, tensor, "float32", value, found[tensor], FLOAT32_TOLERANCE, not found[tensor].any())
-        yield row if value.dtype == np.float32 else row._replace(passed=False, reason=f"is {value.dtype}")
+    low = objective if of_psi is None else of_psi(objective.psi.astype(np.float32))
+    yield from float32_rows(subject, partial(results, objective=low), at, found)
     yield from manners(subject, objective, at, results, lambda at: "")
     if hasattr(objective, "criterion") and is_smooth(objective) and of_psi is None:
         yield fourfold(DirectionClaim(subject, "<d, v>", found["dtheta"] @ v, lambda eps: loss(theta + eps * v)))

@@ -81,13 +81,23 @@ def algorithm_case(algorithm: Any, arguments: Any, dtype: Any) -> Run:
 
 
 def cases(dtype: Any) -> Iterator[tuple[str, Run]]:
-    """(name, function) of everything: layers, losses, algorithms, and every method of every experiment."""
+    """(name, function) of everything."""
+    yield from rule_cases(dtype)
+    yield from algorithm_cases(dtype)
+
+
+def rule_cases(dtype: Any) -> Iterator[tuple[str, Run]]:
+    """Layers and losses."""
     for layer in on_devices(layers, "tangent"):
         for how, lead, leading in (("shared", (), (T, N)), ("per task", (T,), (T, N)), ("one task", (), (N,))):
             yield f"{described(layer)}, {how}", layer_case(layer, lead, leading, dtype)
     for loss in on_devices(losses, "curvature"):
         for how, shape in (("tasks", (T, N, M)), ("one task", (N, M))):
             yield f"{described(loss)}, {how}", loss_case(loss, shape, dtype)
+
+
+def algorithm_cases(dtype: Any) -> Iterator[tuple[str, Run]]:
+    """Algorithms, by their examples, in wide networks, and as every experiment has them."""
     for algorithm in on_devices(algorithms, "meta_gradient"):
         yield described(algorithm), algorithm_case(algorithm, drawn(algorithm, np.random.default_rng(1)), dtype)
     for name, algorithm in factor_algorithms().items():

@@ -20,7 +20,6 @@ from .problems import T, theta_of
 from .rules import layer_claims
 
 N, D, A = 5, 7, 3
-LOSSES = Reinforce(), Reinforce(0.3), PPO(0.2), PPO(0.2, 0.3), ActorCritic(PPO(0.2, 0.1), 0.7)
 
 
 def cases() -> Iterator[tuple[str, Callable[[], Iterator[Any]]]]:
@@ -28,7 +27,7 @@ def cases() -> Iterator[tuple[str, Callable[[], Iterator[Any]]]]:
     for rows in (1, 3, 2 * sparse.BLOCK + 8):
         name = f"sparse, {rows} random rows"
         yield name, partial(sparse_claims, name, rows)
-    for loss in LOSSES:
+    for loss, *_ in Reinforce.examples() + PPO.examples() + ActorCritic.examples():
         name = f"policy, network, {described(loss)}"
         yield name, partial(network_claims, name, loss)
     yield "policy, softmax", partial(softmax_claims, "policy, softmax")

@@ -38,7 +38,7 @@ def layer_claims(subject: str, layer: Layer, own: bool = False, x: Any = None, D
     other = drawn_for(maps, own, at["x"], D, np.random.default_rng(12))
     yield from linear_rows(subject, evaluate, at, other, ("dy",), ("dx", "dtheta", "x_bar", "theta_bar"))
     yield from linear_rows(subject, evaluate, at, other, ("dx_bar", "dtheta_bar"), ("dy_bar", "x_bar", "theta_bar"))
-    yield from float32_rows(subject, evaluate, at)
+    yield from float32_rows(subject, evaluate, at, evaluate(at))
     yield from manners(subject, layer, at, evaluate, partial(watched, maps))
 
 
@@ -164,7 +164,7 @@ def loss_claims(subject: str, loss: Any, y: Optional[Array] = None, target: Any 
     other = {**at, "dloss": rng.standard_normal(len(y)), "dy_bar": rng.standard_normal(y.shape)}
     yield from linear_rows(subject, evaluate, at, other, ("dloss",), ("dy", "y_bar"))
     yield from linear_rows(subject, evaluate, at, other, ("dy_bar",), ("y_bar",))
-    yield from float32_rows(subject, evaluate, at)
+    yield from float32_rows(subject, evaluate, at, found)
     yield from manners(subject, loss, at, evaluate, partial(loss_watched, loss))
 
 
@@ -222,10 +222,10 @@ def linear_rows(subject: str, evaluate: Callable[[Point], Results], at: Point, o
     yield from alike(subject, f"linear in {'bars' if len(names) > 1 else names[0]}", sums, wanted, tensors)
 
 
-def float32_rows(subject: str, evaluate: Callable[[Point], Results], at: Point) -> Iterator[Row]:
+def float32_rows(subject: str, evaluate: Callable[[Point], Results], at: Point, wanted: Results) -> Iterator[Row]:
     """The same results in the precision that trains."""
     found = evaluate(cast(at, np.float32))
-    for row in alike(subject, "float32", found, evaluate(at), tolerance=FLOAT32_TOLERANCE):
+    for row in alike(subject, "float32", found, wanted, tolerance=FLOAT32_TOLERANCE):
         dtype = found[row.tensor].dtype
         yield row if dtype == np.float32 else row._replace(passed=False, reason=f"is {dtype}")
 
