@@ -5,10 +5,9 @@ A step returns its pullback. Derived in derivations/07_inner.md.
 
 from functools import partial
 from math import isqrt
-from typing import Any, Callable, NamedTuple, Optional, Sequence
+from typing import Any, Callable, NamedTuple, Sequence
 
 from .backend import Array, array_module
-from .layers import plus
 from .objectives import Objective
 from .parameters import gradient_like, like, per_task
 from .rates import Rate, cotangent, is_learned, per_step, placed
@@ -17,13 +16,13 @@ from .rates import Rate, cotangent, is_learned, per_step, placed
 class Cotangents(NamedTuple):
     """Of all that a step, or several, depends on.
 
-    theta: theta_bar_k, in the form and shape of theta_k: summed over tasks for a start that they share. psi: psi_bar,
-    where the objective has other parameters psi, else None. alphas: alpha_bar of each step, in order, as
-    `rates.cotangent` gives it: None for a rate that is a number.
+    theta: theta_bar_k, in the form and shape of theta_k: summed over tasks for a start that they share. psis, alphas:
+    each step's share of psi_bar and its alpha_bar, in the order of the steps. A share is None for an objective without
+    other parameters psi; alpha_bar is what `rates.cotangent` gives, None for a rate that is a number.
     """
 
     theta: Any
-    psi: Optional[Array] = None
+    psis: tuple = ()
     alphas: tuple = ()
 
 
@@ -55,12 +54,12 @@ def step(objective: Objective, theta: Any, batch: Any, alpha: Rate, second_order
         alpha_bar = cotangent(alpha, theta_bar, dtheta)
         carried = theta_bar.sum(axis=0) if shared else theta_bar  # (inner.4)
         if not second_order:
-            return Cotangents(carried, None, (alpha_bar,))  # (inner.5)
+            return Cotangents(carried, (None,), (alpha_bar,))  # (inner.5)
         dtheta_bar = -alpha * theta_bar  # (inner.2)
         theta_bar = like(carried)
         psi_bar = objective.second_order(record, dtheta_bar, theta_bar)  # (inner.6)
         theta_bar += carried  # (inner.3)
-        return Cotangents(theta_bar, psi_bar, (alpha_bar,))
+        return Cotangents(theta_bar, (psi_bar,), (alpha_bar,))
     return theta_next, pullback
 
 
@@ -107,7 +106,7 @@ def _chain(takes: Sequence[Callable[..., tuple[Any, Pullback]]], theta: Any) -> 
         total = Cotangents(theta_bar)
         while pullbacks:
             one = pullbacks.pop()(total.theta)
-            total = Cotangents(one.theta, plus(total.psi, one.psi), one.alphas + total.alphas)
+            total = Cotangents(one.theta, one.psis + total.psis, one.alphas + total.alphas)
         return total
     return theta, chained
 

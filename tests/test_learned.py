@@ -62,7 +62,7 @@ def test_first_order_has_nothing_to_say_to_psi():
     theta, objective = ALGORITHM.split(BOTH)
     for second_order in (True, False):
         theta_K, pullback = inner.steps(objective, theta, [Inputs(SOURCE.x[:, :1])], [0.1], second_order)
-        assert (pullback(np.ones_like(theta_K)).psi is None) == (not second_order)
+        assert (pullback(np.ones_like(theta_K)).psis[0] is None) == (not second_order)
     assert not hasattr(ALGORITHM, "second_order")
 
 

@@ -4,7 +4,8 @@ Derived in derivations/13_learned.md.
 """
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
+from operator import add
 from typing import Any
 
 from ..backend import Array, array_module
@@ -80,7 +81,7 @@ class DAML:
         theta_bar = like(theta_K)
         losses = self.outer.gradient(theta_K, query, xp.full(T, 1.0 / T, theta.real.dtype), theta_bar)[0]
         bars = pullback(theta_bar)
-        psi_bar = xp.zeros_like(inner.psi) if bars.psi is None else bars.psi
+        psi_bar = reduce(add, reversed(bars.psis)) if bars.psis else xp.zeros_like(inner.psi)
         return MetaGradient(losses, xp.concatenate([bars.theta, psi_bar]))  # (learned.10)
 
     def _inputs(self, source: Inputs) -> list[Inputs]:

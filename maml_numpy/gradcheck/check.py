@@ -14,7 +14,7 @@ from ..batch import Inputs
 from ..layers import Layer
 from .claims import objective_claims
 from .contract import cast, check_instance, check_layer_kind, described, needed
-from .judge import Row, in_words, rows_of
+from .judge import COMPLEX_TOLERANCE, Row, in_words, rows_of
 from .methods import Meta, algorithm_claims
 from .problems import N, N_QUERY, T, batch_of
 from .rules import layer_claims, loss_claims
@@ -160,7 +160,7 @@ def algorithm_subjects(room: str, algorithm: Any, support: Any = None, query: An
         query = batch_of(network, rng, tasks, N_QUERY) if query is None else query
     theta, support, query = cast((theta, support, query), np.float64)
     yield _named(room, algorithm), partial(algorithm_claims, algorithm=algorithm, at=Meta(theta, support, query),
-                                           zeros=zeros)
+                                           zeros=zeros, recomputed=COMPLEX_TOLERANCE)
 
 
 def file_subjects(place: str) -> Iterator[tuple[str, Callable[[], Iterator[Any]]]]:
