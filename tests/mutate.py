@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+LOCKSTEP = "test_labels_of_notes_and_code_are_the_same", "test_the_code_of_a_note_exists_and_has_its_labels"
 LEFT_OUT = "__init__", "__post_init__", "mlp", "check", "examples"  # of functions: what computes no derivative
 PACKAGE = ROOT / "maml_numpy"
 LABEL = re.compile(r"# .*\([a-z_]+\.\d+\)")  # of a line that computes an equation of a note
@@ -86,7 +87,7 @@ def caught(path, source, timeout=None):
         shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(".git", "runs", ".venv", "*.egg-info"))
         (copy / "maml_numpy" / path).write_text(source)
         command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider",
-                   "--deselect", "tests/test_notes.py::test_labels_of_notes_and_code_are_the_same"]
+                   *(part for test in LOCKSTEP for part in ("--deselect", f"tests/test_notes.py::{test}"))]
         environment = {**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
         try:
             done = subprocess.run(command, cwd=copy, env=environment, capture_output=True, timeout=timeout)
