@@ -7,6 +7,7 @@ import zlib
 for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(variable, "1")  # before NumPy is imported: at these sizes a second thread only costs
 
+import cores  # noqa: E402
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 
@@ -18,3 +19,20 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 def rng(request):
     """Random numbers of the test's own, the same whichever tests run beside it: seeded by its id."""
     return np.random.default_rng(zlib.crc32(request.node.nodeid.encode()))
+
+
+@pytest.fixture
+def found(request, name):
+    """What another process found out for this test: see `cores`."""
+    return cores.result(request.module, name)
+
+
+def pytest_collection_modifyitems(items):
+    """What is done elsewhere comes last."""
+    items.sort(key=cores.is_elsewhere)
+
+
+def pytest_collection_finish(session):
+    """Hand the work out, unless the tests are only listed."""
+    if not session.config.option.collectonly:
+        session.config.add_cleanup(cores.begin(session.items))

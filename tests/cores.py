@@ -1,19 +1,34 @@
-"""Independent parts of one test file, shared out over all cores; each is judged by a test of its own."""
+"""Tests whose work is done by other processes while the tests before them run.
+
+Such a test takes the fixture `found`, the result of `elsewhere(name)` for its parameter `name`, a function of its file.
+These tests come last. On a single core the work is done when its test asks for it.
+"""
 
 import os
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+FEWEST = 8  # of such tests that are worth another process
 
-def shared_out(function, request, name="name"):
-    """argument -> function(argument), for the arguments `name` of all selected tests in the file of the fixture.
+futures = {}
 
-    function: of a module, so that another process finds it; it and its results can be pickled.
-    """
-    values = [item.callspec.params[name] for item in request.session.items
-              if item.module is request.module and name in getattr(getattr(item, "callspec", None), "params", {})]
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if min(cores, len(values)) < 2:
-        return {value: function(value) for value in values}
-    with ProcessPoolExecutor(cores, get_context("spawn")) as pool:
-        return dict(zip(values, pool.map(function, values, chunksize=4)))
+
+def is_elsewhere(item):
+    """Whether the work of a test is done elsewhere."""
+    return "found" in getattr(item, "fixturenames", ())
+
+
+def begin(items):
+    """Hand out the work of all selected tests; returns what ends it."""
+    chosen = [(item.module, item.callspec.params["name"]) for item in items if is_elsewhere(item)]
+    if CORES < 2 or len(chosen) < FEWEST:
+        return lambda: None
+    pool = ProcessPoolExecutor(CORES - 1, get_context("spawn"))
+    futures.update({(module, name): pool.submit(module.elsewhere, name) for module, name in chosen})
+    return lambda: pool.shutdown(wait=False, cancel_futures=True)
+
+
+def result(module, name):
+    """What `elsewhere(name)` of a module gives."""
+    return futures[module, name].result() if (module, name) in futures else module.elsewhere(name)
