@@ -13,9 +13,9 @@ from maml_numpy.replay import Arena, Program
 CAPTIONS = {"kept": "maml_numpy, caches kept", "recomputed": "maml_numpy, recomputed"}
 
 
-def allocated(p):
+def allocated(p, every_step=False):
     """The most bytes that one meta-gradient of this project holds at a time, after a first one."""
-    algorithm = MAML(p.objective, p.alpha, p.K, keep_caches=not p.recompute)
+    algorithm = MAML(p.objective, p.alpha, p.K, keep_caches=not p.recompute, every_step=every_step)
     algorithm.meta_gradient(p.theta, p.support, p.query)  # what is only ever allocated once is not counted
     tracemalloc.start()
     algorithm.meta_gradient(p.theta, p.support, p.query)
@@ -89,8 +89,12 @@ def steps(K, in_turn, blocks, figures):
                for how, values in peaks.items()}
     print("the formula of note 07 grows by " + ", ".join(f"{size:.3f} MB ({how})" for how, size in each.items())
           + " for each step kept")
-    for how, values in formula.items():
-        print(f"{how}: " + ", ".join(f"K = {k} {value:.2f} MB" for k, value in zip(K, values)))
+    rows = {f"{how}, {kind}": values for kind, table in (("measured", peaks), ("formula", formula))
+            for how, values in table.items()}
+    for how in CAPTIONS:
+        rows[f"{how}, every_step"] = [allocated(problem(K=k, recompute=how == "recomputed"), True) / 1e6 for k in K]
+    for name, values in rows.items():
+        print(f"{name}: " + ", ".join(f"K = {k} {value:.2f} MB" for k, value in zip(K, values)))
     plots.save(plots.memory_curves(K, peaks, formula), figures / "memory.png")
     plots.save(plots.step_curves(K, found), figures / "steps_cost.png")
     print(f"saved memory.png and steps_cost.png in {figures}")
