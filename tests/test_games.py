@@ -189,6 +189,34 @@ def test_a_critic_is_asked_what_lies_beyond_a_cut():
     assert np.allclose(episode.beyond, [0] * 6 + [net.forward(params, last.astype(np.float32))[0][0, 2]], atol=1e-6)
 
 
+class Recorded:
+    """An update that changes nothing, and keeps what it was given."""
+
+    size = 0
+
+    def __init__(self):
+        self.collected = []
+
+    def start(self, theta):
+        return None
+
+    def improve(self, network, theta, state, collected, rng):
+        self.collected.append(collected)
+        return theta, state, {}
+
+
+def test_the_critic_learns_the_return():
+    """With lam = 1 its target is the discounted return, whatever it says itself; a decision on CartPole is worth 1."""
+    update = Recorded()
+    practice = replace(cartpole.recipe(SMALL, "ppo", 0), update=update, iterations=1, episodes=3, gamma=0.9, lam=1.0)
+    list(practice.updates(practice.begin(), np.random.default_rng(0)))
+    target = update.collected[0].decisions.value
+    last = np.isclose(target, 1, atol=1e-5)
+    assert last.sum() == 3 and last[-1]
+    following = np.append(target[1:], 0)
+    assert np.allclose(target, np.where(last, 1, 1 + 0.9 * following), atol=1e-5)
+
+
 def test_episodes_do_not_depend_on_the_number_of_workers():
     found = []
     for count in (1, 3):

@@ -86,6 +86,13 @@ def test_rows_without_anything_come_first_and_the_others_by_their_rarest_column(
     assert kind.tolist() == [0, 3] * 60 + [2] * 60 + [4] * 60 + [1] * 60
 
 
+def test_the_rarest_column_decides_however_far_to_the_right_it_lies():
+    common, rare = np.zeros(600, int), 1 + np.arange(600) * 7 % 40  # column 0 in all rows, 40 others in 15 rows each
+    x = SparseRows(np.stack([common, rare], axis=1).ravel(), np.ones(1200), np.arange(0, 1201, 2))
+    order = np.concatenate([block.rows for block in SparseDense(50, M).split(x)])
+    assert (np.diff(rare[order]) >= 0).all()
+
+
 def test_taking_and_joining_rows():
     x = sparse_rows(RNG, 6)
     chosen = np.array([4, 1, 1, 5])

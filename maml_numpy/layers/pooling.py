@@ -72,4 +72,4 @@ class MaxPool(Layer):
     @classmethod
     def examples(cls) -> list[Any]:
         """See `Layer`."""
-        return [cls(4, 6, 2, 2), cls(5, 7, 3, 2), cls(4, 4, 3, 4), cls(3, 2, 2, 1)]
+        return [cls(4, 6, 2, 2), cls(7, 9, 3, 2), cls(4, 4, 3, 4), cls(3, 2, 2, 1)]
