@@ -21,18 +21,22 @@ def rng(request):
     return np.random.default_rng(zlib.crc32(request.node.nodeid.encode()))
 
 
-@pytest.fixture
-def found(request, name):
-    """What another process found out for this test: see `cores`."""
-    return cores.result(request.module, name)
-
-
 def pytest_collection_modifyitems(items):
-    """What is done elsewhere comes last."""
-    items.sort(key=cores.is_elsewhere)
+    """What runs apart comes last."""
+    items.sort(key=cores.is_apart)
 
 
 def pytest_collection_finish(session):
-    """Hand the work out, unless the tests are only listed."""
+    """Hand out what runs apart, unless the tests are only listed."""
     if not session.config.option.collectonly:
         session.config.add_cleanup(cores.begin(session.items))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem):
+    """The outcome of a test that runs apart; None for all others, which run here."""
+    if pyfuncitem.nodeid not in cores.futures:
+        return None
+    if text := cores.futures[pyfuncitem.nodeid].result():
+        pytest.fail(text, pytrace=False)
+    return True

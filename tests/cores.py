@@ -1,34 +1,48 @@
-"""Tests whose work is done by other processes while the tests before them run.
+"""Tests that another process runs while the tests before them run here: those with the mark `apart`.
 
-Such a test takes the fixture `found`, the result of `elsewhere(name)` for its parameter `name`, a function of its file.
-These tests come last. On a single core the work is done when its test asks for it.
+They take no fixture but tmp_path, and come last; a failure there is a failure here. On a single core, or when few of
+them are selected, they run as all others do.
 """
 
+import inspect
 import os
+import tempfile
+import traceback
 from concurrent.futures import ProcessPoolExecutor
+from importlib import import_module
 from multiprocessing import get_context
+from pathlib import Path
 
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 FEWEST = 8  # of such tests that are worth another process
 
-futures = {}
+futures = {}  # a test's id -> what becomes of it: the traceback of a failure, or nothing
 
 
-def is_elsewhere(item):
-    """Whether the work of a test is done elsewhere."""
-    return "found" in getattr(item, "fixturenames", ())
+def is_apart(item):
+    """Whether a test is one of these."""
+    return item.get_closest_marker("apart") is not None
 
 
 def begin(items):
-    """Hand out the work of all selected tests; returns what ends it."""
-    chosen = [(item.module, item.callspec.params["name"]) for item in items if is_elsewhere(item)]
+    """Hand out all that were selected; returns what ends it."""
+    chosen = [item for item in items if is_apart(item)]
     if CORES < 2 or len(chosen) < FEWEST:
         return lambda: None
     pool = ProcessPoolExecutor(CORES - 1, get_context("spawn"))
-    futures.update({(module, name): pool.submit(module.elsewhere, name) for module, name in chosen})
+    for item in chosen:
+        params = item.callspec.params if hasattr(item, "callspec") else {}
+        futures[item.nodeid] = pool.submit(run, item.module.__name__, item.originalname, params)
     return lambda: pool.shutdown(wait=False, cancel_futures=True)
 
 
-def result(module, name):
-    """What `elsewhere(name)` of a module gives."""
-    return futures[module, name].result() if (module, name) in futures else module.elsewhere(name)
+def run(module, name, params):
+    """Call one test; returns the traceback of its failure, or nothing."""
+    test = getattr(import_module(module), name)
+    with tempfile.TemporaryDirectory() as folder:
+        given = {"tmp_path": Path(folder)} if "tmp_path" in inspect.signature(test).parameters else {}
+        try:
+            test(**params, **given)
+        except Exception:
+            return traceback.format_exc()
+    return ""

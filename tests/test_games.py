@@ -217,6 +217,7 @@ def test_the_critic_learns_the_return():
     assert np.allclose(target, np.where(last, 1, 1 + 0.9 * following), atol=1e-5)
 
 
+@pytest.mark.apart
 def test_episodes_do_not_depend_on_the_number_of_workers():
     found = []
     for count in (1, 3):
@@ -228,6 +229,7 @@ def test_episodes_do_not_depend_on_the_number_of_workers():
     assert same([alone], found[0][3:4])
 
 
+@pytest.mark.apart
 def test_a_worker_that_dies_is_replaced_and_its_episode_played_again(tmp_path):
     with Workers(make, 2, 0) as workers:
         wanted, _ = workers.play(theta(), range(5))
@@ -237,6 +239,7 @@ def test_a_worker_that_dies_is_replaced_and_its_episode_played_again(tmp_path):
     assert 1 <= len(mishaps) <= 2 and "died (exit code -9); a new one plays episode" in mishaps[0]
 
 
+@pytest.mark.apart
 def test_workers_that_all_die_end_it():
     with Workers(partial(make, 3, "die"), 2, 0) as workers, pytest.raises(ChildProcessError, match="5 workers died"):
         workers.play(theta(), range(5))
@@ -265,6 +268,7 @@ def test_an_environment_that_cannot_be_made_is_reported():
             workers.play(theta(), range(2))
 
 
+@pytest.mark.apart
 @pytest.mark.parametrize("method", cartpole.METHODS)
 def test_training_is_repeatable_and_goes_on_bit_for_bit(tmp_path, method):
     recipe = cartpole.recipe(SMALL, method, 1)
@@ -277,6 +281,7 @@ def test_training_is_repeatable_and_goes_on_bit_for_bit(tmp_path, method):
     assert metrics[0]["iteration"] == [1, 2, 3] and metrics[0]["mean_return"] == metrics[1]["mean_return"]
 
 
+@pytest.mark.apart
 def test_pong_training_is_repeatable(tmp_path):
     config = pong.Config(iterations=1, episodes=2, H=4, updates=2)
     first, second = (trained_in(tmp_path / name, pong.recipe(config, "ppo", 0).on(np, count))

@@ -137,6 +137,7 @@ def trained(folder, config, method, upto=None):
     return trained_in(folder, video.recipe(config, method, 0), upto)
 
 
+@pytest.mark.apart
 @pytest.mark.parametrize("method", video.METHODS)
 def test_training_goes_on_bit_for_bit(tmp_path, method):
     whole = trained(tmp_path / "a", SMALL, method)
@@ -156,6 +157,7 @@ def test_a_loss_that_is_no_number_stops(tmp_path):
         trained(tmp_path, replace(SMALL, beta=1e30), "variational")
 
 
+@pytest.mark.apart
 def test_a_short_training_tells_futures_apart(tmp_path):
     config = replace(SMALL, iterations=700, size=8, shifts=(1, 2))
     found = video.test(config, "variational", trained(tmp_path / "v", config, "variational").theta)
@@ -164,6 +166,7 @@ def test_a_short_training_tells_futures_apart(tmp_path):
     assert 1 - 1e-3 < average["of_floor"] < 1.05 and average["sharp"] == 0 and average["usage"] == []
 
 
+@pytest.mark.apart
 @pytest.mark.parametrize("choice", [{"hard": True}, {"likelihood": "bernoulli"}])
 def test_the_other_choices_learn_too(tmp_path, choice):
     config = replace(SMALL, iterations=500, size=8, shifts=(1, 2), **choice)
@@ -172,6 +175,7 @@ def test_the_other_choices_learn_too(tmp_path, choice):
     assert after["error"] < 0.3 * before["error"] and 0 <= after["sharp"] <= 1
 
 
+@pytest.mark.apart
 def test_a_roll_out_moves(tmp_path):
     learned = {method: video.start(SMALL, method, 0) for method in video.METHODS}
     frames = video.roll_out(SMALL, learned)

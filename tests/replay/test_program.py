@@ -1,7 +1,6 @@
 """Computations traced once and replayed: the same to the bit, or refused in plain words (derivations/25_replay.md)."""
 
 import copy
-import traceback
 import warnings
 from collections import namedtuple
 
@@ -56,17 +55,10 @@ def repeated(function, *inputs):
 CASES = {f"{name}, {dtype.__name__}": run for dtype in (np.float64, np.float32) for name, run in devices.cases(dtype)}
 
 
-def elsewhere(name):
-    """Replay one case; the traceback of what went wrong, or nothing."""
-    try:
-        repeat_case(CASES[name])
-    except Exception:
-        return traceback.format_exc()
-    return ""
-
-
-def repeat_case(run):
-    inputs = []
+@pytest.mark.apart
+@pytest.mark.parametrize("name", CASES)
+def test_every_rule_and_method_is_repeated(name):
+    run, inputs = CASES[name], []
     names = run(lambda value: inputs.append(value) or value).keys()
     Outcome = namedtuple("Outcome", [f"r{i}" for i in range(len(names))])
 
@@ -74,11 +66,6 @@ def repeat_case(run):
         handed = iter(values)
         return Outcome(*run(lambda _: next(handed)).values())
     repeated(function, *[value if isinstance(value, tuple) else np.array(value) for value in inputs])
-
-
-@pytest.mark.parametrize("name", CASES)
-def test_every_rule_and_method_is_repeated(name, found):
-    assert not found, found
 
 
 @pytest.mark.parametrize("factored", [False, True])
@@ -249,6 +236,7 @@ def random_function(seed):
     return function
 
 
+@pytest.mark.apart
 def test_random_functions_that_share_their_memory():
     arena, programs = Arena(), []
     for seed in range(300):
