@@ -42,10 +42,8 @@ def step(objective: Objective, theta: Any, batch: Any, alpha: Rate, second_order
     _, record = objective.gradient(per_task(theta, T), batch, ones, dtheta)
     theta_next = theta - alpha * dtheta  # (inner.1)
     shared = theta.ndim == 1
-    if not second_order:
-        record = None
-    if not is_learned(alpha):
-        dtheta = None
+    record = record if second_order else None  # the pullback holds what it needs, and no more
+    dtheta = dtheta if is_learned(alpha) else None
     shape = T, objective.layout.size
 
     def pullback(theta_bar: Any) -> Cotangents:

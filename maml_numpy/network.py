@@ -56,16 +56,15 @@ class Network:
         for tap in taps:
             if tap not in self.names:
                 raise ValueError(f"no layer is named {tap!r}; the layers are {', '.join(self.names)}")
-        pieces = {f"{name}.{piece}": shape for name, layer in zip(self.names, layers)
-                  for piece, shape in layer.shapes.items()}
-        blocks = Layout({f"{name}.{block}": shape for name, layer in zip(self.names, layers)
-                         for block, shape in layer.blocks.items()})
         self.block_names = [{block: name if len(layer.blocks) == 1 else f"{name}.{block}" for block in layer.blocks}
                             for name, layer in zip(self.names, layers)]
-        named = [name for names in self.block_names for name in names.values()]
-        self.layout = Layout(pieces, dict(zip(named, (place for place, _ in blocks.places.values()))))
-        self._places = [(i, [(block, *blocks.places[f"{name}.{block}"]) for block in layer.blocks])
-                        for i, (name, layer) in enumerate(zip(self.names, layers)) if layer.blocks]
+        blocks = Layout({name: layer.blocks[block] for names, layer in zip(self.block_names, layers)
+                         for block, name in names.items()})
+        self.layout = Layout({f"{name}.{piece}": shape for name, layer in zip(self.names, layers)
+                              for piece, shape in layer.shapes.items()},
+                             {name: place for name, (place, _) in blocks.places.items()})
+        self._places = [(i, [(block, *blocks.places[name]) for block, name in names.items()])
+                        for i, names in enumerate(self.block_names) if names]
         self._nothing: list[Any] = [None] * len(layers)
         self._no_blocks: list[Any] = [{}] * len(layers)
 
