@@ -34,10 +34,10 @@ def replay():
     ax = figure.subplots()
     for name, (keep_caches, color) in FORMS.items():
         function = MAML(p.objective, p.alpha, K, keep_caches=keep_caches).meta_gradient
-        inputs, arena = (p.theta, p.support, p.query), Arena()
-        Program(function, inputs, arena)
+        inputs = p.theta, p.support, p.query
         ax.plot(live_bytes(function, inputs) / 1e6, color=color, lw=1.2, label=f"live, {name}")
-        ax.axhline(arena.size / 1e6, color=color, ls=":", lw=1.5, label=f"memory of the program, {name}")
+        size = Program(function, inputs, Arena()).size
+        ax.axhline(size / 1e6, color=color, ls=":", lw=1.5, label=f"memory of the program, {name}")
     ax.set_xlabel("operation")
     ax.set_ylabel("MB")
     ax.set_ylim(0, 1.25 * ax.get_ylim()[1])

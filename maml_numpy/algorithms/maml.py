@@ -56,7 +56,7 @@ class MAML:
         T = check_tasks(support, query)
         measured = [[rate] for rate in rates] if self.every_step else [rates]  # the steps before each query loss
         dloss = array_module(theta).full(T, 1.0 / (len(measured) * T), theta.real.dtype)  # (maml.1)
-        theta_k: Any = start(self.objective, theta, [support] * self.K, rates)  # an array, or less (note 16)
+        theta_k: Any = start(self.objective, theta, [support] * self.K, rates)  # an array, or block by block (note 16)
         passed = []
         for some in measured:
             theta_k, pullback = steps(self.objective, theta_k, [support] * len(some), some, self.second_order,

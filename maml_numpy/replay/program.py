@@ -65,6 +65,7 @@ class Program:
     inputs: NumPy arrays, or tuples of them.
     arena: the memory for all arrays of the program.
     operations: how many calls a replay makes; what is the same every time is computed here, once.
+    size: bytes of the memory of its arrays, in the arena and kept apart for what is the same every time.
 
     Raises what the function raises, and TraceError for what cannot be replayed (`tracing.Trace`). See
     derivations/25_replay.md.
@@ -102,6 +103,7 @@ class Program:
         self._outputs = mapped(Place, bound, recording.outputs)
         self._kind = recording.kind
         self.operations = len(self._calls)
+        self.size = sum({id(piece): piece.nbytes for piece in memory.values()}.values())
 
     def __call__(self, *inputs: Any) -> Any:
         """Return what the function returns for these inputs, to the bit.

@@ -266,8 +266,8 @@ def test_memory_is_that_of_what_is_live():
         for _ in range(50):
             x = np.tanh(x) + 1
         return One(x)
-    Program(function, (np.zeros(size // 8),), arena)
-    assert arena.size == size  # one block: every result takes the place of what it is made of
+    program = Program(function, (np.zeros(size // 8),), arena)
+    assert program.size == arena.size == size  # one block: every result takes the place of what it is made of
     blocks = [arena.take(n) for n in (100, 5000, 9000)]
     assert len(blocks[1]) == size and len(blocks[0]) == 100 and all(b.ctypes.data % 64 == 0 for b in blocks)
 
@@ -328,6 +328,7 @@ def test_memory_of_constants_is_shared_by_what_holds_the_same(monkeypatch):
     monkeypatch.setattr("maml_numpy.replay.program.Arena", Counted)
     program = Program(function, (x,), Arena())
     assert sum(home.size for home in homes) == 100 * 11 * 8 and program.operations == 40
+    assert program.size == 100 * 11 * 8 + x.nbytes  # what is kept apart counts too, beside what was handed in
     same(program(x), function(x))
 
 
