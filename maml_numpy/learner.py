@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from . import checkpoint, experiments
+from .runs import checkpoint
+from . import experiments
 from .backend import Array
 from .batch import Batch
 from .inner import adapt

@@ -17,7 +17,7 @@ import sys
 from pathlib import Path
 from time import perf_counter
 
-from console import ROOT, Parser, fail, guarded
+from maml_numpy.cli.console import ROOT, Parser, fail, guarded
 
 FIGURES = ROOT / "derivations" / "figures"
 SHAPES = ((25, 10, 40, 1, "MSE"), (25, 10, 40, 5, "MSE"), (200, 10, 40, 1, "MSE"), (25, 10, 256, 1, "MSE"),
@@ -65,7 +65,7 @@ def run(argv):
             return code
         found[str(count)] = json.loads(path.read_text())
     if args.what == "meta":
-        from results import meta_markdown
+        from benchmarks.table import meta_markdown
         text = meta_markdown(found)
         (args.out / "meta.md").write_text(text + "\n")
         print(f"\n{text}\nsaved meta.md and JSON in {args.out}")
@@ -129,7 +129,7 @@ def compare(made, blocks):
 
 def meta(job):
     """A meta-iteration of every shape, beside every peer."""
-    from peers import PEERS, not_replayed, problem
+    from benchmarks.meta import PEERS, not_replayed, problem
 
     from maml_numpy.algorithms import MAML
     from maml_numpy.replay import Arena, Program
@@ -166,7 +166,7 @@ def calls(step):
 
 def posts(job):
     """The posts' own loops, one task an iteration, beside eager PyTorch."""
-    from posts import ours_post, torch_post
+    from benchmarks.posts import ours_post, torch_post
 
     from maml_numpy.experiments import daml, two_phase
     found = {}
@@ -185,9 +185,10 @@ def widths(job):
     from functools import partial
 
     import numpy as np
-    from peers import meta_gradient, problem
+    from benchmarks.meta import meta_gradient, problem
 
-    from maml_numpy import low_rank, plots
+    from maml_numpy import low_rank
+    from maml_numpy.results import figures as plots
     from maml_numpy.replay import Arena, Program
     found = {}
     print(f"one meta-gradient, (T, N) = (25, 10), float32, us\n{'K':>4}{'H':>6}{'matrices':>12}{'factors':>12}"
@@ -216,7 +217,7 @@ def order(job):
     from functools import partial
 
     import numpy as np
-    from peers import problem
+    from benchmarks.meta import problem
 
     from maml_numpy.algorithms import MAML
     from maml_numpy.replay import Arena, Program
@@ -238,20 +239,20 @@ def order(job):
 
 def steps(job):
     """Time and peak memory of a meta-iteration against inner steps; draws the notes' figures."""
-    from weigh import steps as weighed
+    from benchmarks.memory import steps as weighed
     return weighed(STEPS, in_turn, job["blocks"], FIGURES)
 
 
 def training(job):
     """The paper's training from the command to the weights: start-up, compilation and drawing of tasks included."""
-    from whole_training import measure
+    from benchmarks.training import measure
     return measure(job["iterations"], min(job["blocks"], TRAINING_ROUNDS))
 
 
 def peak(job):
     """How much of the machine's fastest single-precision product a wide meta-gradient of one task reaches."""
     import numpy as np
-    from peers import problem
+    from benchmarks.meta import problem
 
     from maml_numpy.algorithms import MAML
     from maml_numpy.replay import Replayed
@@ -271,7 +272,7 @@ def peak(job):
 
 def device(job):
     """The device beside the host: parity of a training, and iterations per second against tasks and width."""
-    from break_even import measure
+    from benchmarks.devices import measure
 
     from maml_numpy import backend
     return measure(backend.library("cpu"), backend.library(job["device"]), FIGURES)
@@ -279,13 +280,13 @@ def device(job):
 
 def convolution(job):
     """One convolution, to its second order, beside PyTorch and JAX."""
-    from convolutions import measure
+    from benchmarks.convolution import measure
     return measure(compare, job["blocks"])
 
 
 def pong(job):
     """Frames a second of the whole of Pong's training, beside the emulator alone and dense layers in PyTorch."""
-    from pong_speed import measure
+    from benchmarks.pong import measure
     return {method: measure(method, min(job["blocks"], PONG_ROUNDS), job["threads"]) for method in ("ppo", "source")}
 
 

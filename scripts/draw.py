@@ -4,19 +4,19 @@
 import sys
 
 import numpy as np
-from console import ROOT, Parser, fail, guarded
-from draw_convolution import convolution
-from draw_policy import ppo_clip
-from draw_replay import replay
-from drawing import (COTANGENT, GRADIENT, GREY, LARGE, MEDIUM, SMALL, TAP, VALUE, WIDTH, arrow, box, canvas, key, label,
-                     pale, plus)
+from maml_numpy.cli.console import ROOT, Parser, fail, guarded
+from drawings.convolution import convolution
+from drawings.policy import ppo_clip
+from drawings.replay import replay
+from drawings.canvas import (COTANGENT, GRADIENT, GREY, LARGE, MEDIUM, SMALL, TAP, VALUE, WIDTH, arrow, box, canvas,
+                             key, label, pale, plus)
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, Rectangle
 
 from maml_numpy.layers import ReLU, Tanh
 from maml_numpy.losses import L1, MSE
-from maml_numpy.plots import BLACK, BLUE, ORANGE, RED
+from maml_numpy.results.figures import BLACK, BLUE, ORANGE, RED
 
 FOLDER = ROOT / "derivations" / "figures"
 STYLE = {"mathtext.fontset": "cm", "font.family": "DejaVu Sans", "font.size": 10, "axes.titlesize": 11,

@@ -11,9 +11,11 @@ from math import pi
 from pathlib import Path
 
 import numpy as np
-from console import ROOT, Parser, guarded
+from maml_numpy.cli.console import ROOT, Parser, guarded
 
-from maml_numpy import parallel, plots, runs
+from maml_numpy.runs import parallel
+from maml_numpy.results import figures as plots
+from maml_numpy import runs
 from maml_numpy.experiments import daml
 from maml_numpy.tasks import TwoPhase
 

@@ -5,9 +5,10 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from console import Parser, guarded
+from maml_numpy.cli.console import Parser, guarded
 
-from maml_numpy import checkpoint, experiments, files, runs
+from maml_numpy.runs import checkpoint, files
+from maml_numpy import experiments, runs
 from maml_numpy.experiments import shipped
 
 

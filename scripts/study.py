@@ -11,13 +11,15 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
-from console import ROOT, Parser, guarded
-from jobs import Job, theta_of
-from train import work
+from maml_numpy.cli.console import ROOT, Parser, guarded
+from maml_numpy.cli.jobs import Job, theta_of
+from maml_numpy.cli.train import work
 
-from maml_numpy import checkpoint, files, parallel, plots, runs
+from maml_numpy.runs import checkpoint, files, parallel
+from maml_numpy.results import figures as plots
+from maml_numpy import runs
 from maml_numpy.backend import array_module
-from maml_numpy.evaluation import losses_after
+from maml_numpy.results.evaluation import losses_after
 from maml_numpy.experiments import sinusoid
 from maml_numpy.parameters import per_task
 

@@ -7,7 +7,7 @@ import zlib
 for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(variable, "1")  # before NumPy is imported: at these sizes a second thread only costs
 
-import cores  # noqa: E402
+from helpers import cores  # noqa: E402
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 

@@ -4,7 +4,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from problems import draw
+from helpers.problems import draw
 
 from maml_numpy import low_rank
 from maml_numpy.algorithms import LSLR, MAML, MetaSGD

@@ -2,12 +2,13 @@
 
 import importlib
 
-import gradcheck
+from maml_numpy.cli import gradcheck
 import numpy as np
 import pytest
 import strict
 
-from maml_numpy import algorithms, backend, checkpoint, experiments, inner, layers, losses, optim, runs
+from maml_numpy import algorithms, backend, experiments, inner, layers, losses, optim, runs
+from maml_numpy.runs import checkpoint
 from maml_numpy.algorithms import MAML
 from maml_numpy.backend import to_device, to_host
 from maml_numpy.batch import Batch

@@ -3,7 +3,7 @@
 from weakref import WeakSet, ref
 
 import numpy as np
-import problems
+from helpers import problems
 import pytest
 
 from maml_numpy import inner

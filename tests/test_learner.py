@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from maml_numpy import checkpoint
+from maml_numpy.runs import checkpoint
 from maml_numpy.batch import Batch
 from maml_numpy.initialisers import he_normal
 from maml_numpy.inner import adapt

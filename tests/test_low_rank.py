@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from helpers.problems import random_problem
 
 from maml_numpy import inner, low_rank
 from maml_numpy.algorithms import DAML, MAML, MetaSGD, Reptile
@@ -16,20 +17,6 @@ from maml_numpy.objectives import Supervised
 from maml_numpy.parameters import Layout, gradient_like, like
 
 RNG = np.random.default_rng(0)
-
-
-def problem(seed, activation=Tanh, criterion=MSE, dtype=np.float64):
-    """An objective of random widths, its start, and support and query of a random number of tasks and examples."""
-    rng = np.random.default_rng(seed)
-    T, N, N_query = rng.integers(2, 5), rng.integers(1, 5), rng.integers(1, 5)
-    widths = rng.integers(1, 7, rng.integers(2, 5)).tolist()
-    objective = Supervised(mlp(widths, activation), criterion())
-    theta = objective.network.initialise(rng, he_normal, dtype)
-    theta += rng.normal(0, 0.1, theta.size).astype(dtype)  # biases too
-
-    def draw(n):
-        return Batch(*(rng.standard_normal((T, n, width)).astype(dtype) for width in (widths[0], widths[-1])))
-    return objective, theta, draw(N), draw(N_query)
 
 
 def both(monkeypatch, meta_gradient):
@@ -53,7 +40,7 @@ def agree(outcomes, rtol=1e-11):
 @pytest.mark.parametrize("K", [1, 2, 5])
 def test_maml_is_the_same_with_factors(monkeypatch, activation, criterion, options, K):
     for seed in range(4):
-        objective, theta, support, query = problem(seed, activation, criterion)
+        objective, theta, support, query = random_problem(seed, activation, criterion)
         algorithm = MAML(objective, 0.05, K, **options)
         agree(both(monkeypatch, lambda: algorithm.meta_gradient(theta, support, query)))
 
@@ -70,23 +57,23 @@ def test_daml_is_the_same_with_factors(monkeypatch, criterion, K):
 
 
 def test_reptile_is_the_same_with_factors(monkeypatch):
-    objective, theta, support, query = problem(1)
+    objective, theta, support, query = random_problem(1)
     algorithm = Reptile(objective, 0.1, 3, 2)
     agree(both(monkeypatch, lambda: algorithm.meta_gradient(theta, support, query)))
 
 
 def test_complex_and_single_precision_pass(monkeypatch):
-    objective, theta, support, query = problem(2)
+    objective, theta, support, query = random_problem(2)
     tilted = theta + 1e-20j * RNG.standard_normal(theta.size)
     agree(both(monkeypatch, lambda: MAML(objective, 0.1, 2).meta_gradient(tilted, support, query)))
-    objective, theta, support, query = problem(2, dtype=np.float32)
+    objective, theta, support, query = random_problem(2, dtype=np.float32)
     outcomes = list(both(monkeypatch, lambda: MAML(objective, 0.1, 2).meta_gradient(theta, support, query)))
     assert all(outcome.theta_bar.dtype == np.float32 for outcome in outcomes)
     agree(outcomes, 1e-5)
 
 
 def test_a_rate_of_zero_adapts_nothing(monkeypatch):
-    objective, theta, support, query = problem(5)
+    objective, theta, support, query = random_problem(5)
     outcomes = list(both(monkeypatch, lambda: MAML(objective, 0.0, 3).meta_gradient(theta, support, query)))
     agree(outcomes)
     assert np.allclose(outcomes[0].losses, objective.loss(theta, query))
@@ -237,7 +224,7 @@ def test_low_rank_matrices_refuse_what_they_cannot_do():
 
 def test_vectors_add_subtract_and_average(monkeypatch):
     monkeypatch.setattr(low_rank, "factors_pay", lambda *_: True)
-    objective, theta, support, _ = problem(7)
+    objective, theta, support, _ = random_problem(7)
     tasks, blocks, arrays = len(support.x), [], []
     for scale in (0.5, -2.0):
         at = low_rank.start(objective, theta + scale, [support], [0.1])
@@ -290,7 +277,7 @@ class Scores:
 def test_scores_of_the_way_there_are_taken_on_the_way_back_of_a_single_step(monkeypatch, K, keep, alpha, scale):
     """They are the transposed ones: the query set met the support set's factors, and now these meet the query set's."""
     monkeypatch.setattr(low_rank, "factors_pay", lambda *_: True)
-    objective, theta, support, query = problem(7)
+    objective, theta, support, query = random_problem(7)
     layers = len(objective.network.layout.blocks)
     assert layers == 3
     if alpha == "learned":
@@ -343,7 +330,7 @@ def test_only_what_moves_is_counted():
 
 
 def test_a_start_of_each_task_and_no_steps_stay_as_they_are():
-    objective, theta, support, _ = problem(3)
+    objective, theta, support, _ = random_problem(3)
     each = np.stack([theta] * len(support.x))
     assert low_rank.start(objective, each, [support], [0.1]) is each
     assert low_rank.start(objective, theta, [], []) is theta
@@ -351,7 +338,7 @@ def test_a_start_of_each_task_and_no_steps_stay_as_they_are():
 
 def test_meta_sgd_has_a_rate_for_every_entry_and_forms_its_matrices(monkeypatch):
     monkeypatch.setattr(low_rank, "factors_pay", lambda *_: True)
-    objective, theta, support, query = problem(4)
+    objective, theta, support, query = random_problem(4)
     learned = np.concatenate([theta, np.full_like(theta, 0.1)])
     outcome = MetaSGD(objective, 2).meta_gradient(learned, support, query)
     agree([MAML(objective, 0.1, 2).meta_gradient(theta, support, query),

@@ -4,8 +4,8 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from gain import Affine, Gain
-from problems import draw
+from helpers.gain import Affine, Gain
+from helpers.problems import draw
 
 from maml_numpy import inner, low_rank
 from maml_numpy.algorithms import MAML, Reptile

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from gain import Gain
+from helpers.gain import Gain
 
 from maml_numpy.initialisers import he_normal, truncated_normal, uniform_fan_in
 from maml_numpy.layers import Dense, ReLU, Tanh

@@ -5,15 +5,15 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import problems
+from helpers import problems
 import pytest
-from maps import all_maps
+from helpers.maps import all_maps
 
 from maml_numpy import inner
 from maml_numpy.algorithms import MAML
 from maml_numpy.batch import Inputs
 from maml_numpy.layers import Convolution, Dense, MaxPool, ReLU, Softmax, SparseDense, Tanh, products
-from maml_numpy.learned import LearnedLoss
+from maml_numpy.learned_loss import LearnedLoss
 from maml_numpy.losses import L1, MSE, Bernoulli
 from maml_numpy.low_rank import LowRank, Pair
 from maml_numpy.network import mlp

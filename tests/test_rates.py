@@ -4,13 +4,13 @@ from types import MappingProxyType
 
 import numpy as np
 import pytest
-from gain import Affine
-from problems import draw
+from helpers.gain import Affine
+from helpers.problems import draw
 
 from maml_numpy import inner, low_rank
 from maml_numpy.algorithms import DAML, LSLR, MAML, MetaSGD, Reptile
 from maml_numpy.batch import Batch, Inputs
-from maml_numpy.evaluation import losses_after
+from maml_numpy.results.evaluation import losses_after
 from maml_numpy.initialisers import he_normal
 from maml_numpy.layers import Dense, Tanh
 from maml_numpy.learner import Learner

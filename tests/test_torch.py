@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from maps import all_maps
-from problems import POOLS
+from helpers.maps import all_maps
+from helpers.problems import POOLS
 
 from maml_numpy.algorithms import DAML, LSLR, MAML, JointTraining, MetaSGD
 from maml_numpy.batch import Batch, Inputs

@@ -1,5 +1,5 @@
 import numpy as np
-import problems
+from helpers import problems
 import pytest
 
 from maml_numpy.algorithms import MAML

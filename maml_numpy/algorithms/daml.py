@@ -1,6 +1,6 @@
 """Domain-adaptive meta-learning (Yu et al. 2018, arXiv:1802.01557): adapt without labels, by a loss that is learned.
 
-Derived in derivations/13_learned.md.
+Derived in derivations/13_learned_loss.md.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from typing import Any
 from ..backend import Array, array_module
 from ..batch import Batch, Inputs
 from ..inner import adapt, check, steps
-from ..learned import LearnedLoss
+from ..learned_loss import LearnedLoss
 from ..layers import Tanh
 from ..losses import MSE, Loss
 from ..low_rank import start
@@ -82,7 +82,7 @@ class DAML:
         losses = self.outer.gradient(theta_K, query, xp.full(T, 1.0 / T, theta.real.dtype), theta_bar)[0]
         bars = pullback(theta_bar)
         psi_bar = reduce(add, reversed(bars.psis)) if bars.psis else xp.zeros_like(inner.psi)
-        return MetaGradient(losses, xp.concatenate([bars.theta, psi_bar]))  # (learned.10)
+        return MetaGradient(losses, xp.concatenate([bars.theta, psi_bar]))  # (learned_loss.10)
 
     def _inputs(self, source: Inputs) -> list[Inputs]:
         """The source inputs of each step."""

@@ -4,7 +4,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any
 
-from ..checkpoint import Checkpoint, CheckpointError
+from ..runs.checkpoint import Checkpoint, CheckpointError
 
 NAMES = {"sinusoid": "regression", "two_phase": "regression", "daml": "regression", "sinusoid_small": "regression",
          "reptile": "regression", "pong": "games", "cartpole": "games",

@@ -9,7 +9,7 @@ from ..rl.environments import Control, Environment
 from ..rl.training import Practice
 from . import games
 from .games import RANDOM, Numbers, practice
-from .options import option
+from .configuration import option
 
 METHODS = ("ppo", "reinforce", "trpo")
 DEFAULT_METHODS = METHODS

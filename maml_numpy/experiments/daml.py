@@ -15,13 +15,13 @@ from ..layers import ReLU
 from ..losses import L1
 from ..network import mlp
 from ..objectives import Supervised
-from ..plots import Panel, adaptation_panels, learned_loss_panels, steps_label
+from ..results.figures import Panel, adaptation_panels, learned_loss_panels, steps_label
 from ..replay import Replayed
-from ..report import Statistics, statistics
+from ..results.report import Statistics, statistics
 from ..runs import Recipe
 from ..tasks import TwoPhase
 from ..tasks.two_phase import SOURCES
-from .options import TEST_SEED, check, option
+from .configuration import TEST_SEED, check, option
 from .two_phase import settings
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from ..rl.policy import PPO, ActorCritic, PolicyLoss, Reinforce
 from ..rl.training import Minibatches, Practice, Update
 from ..rl.trust_region import TrustRegion
 from ..rl.workers import Make, Workers
-from .options import TEST_SEED, check, option
+from .configuration import TEST_SEED, check, option
 
 RANDOM = "random"
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, Mapping
 from ..backend import Array
 from ..network import Network
 from ..rl.environments import Environment, Pong
-from ..rl.pictures import filters
+from ..rl.figures import filters
 from ..rl.training import Practice
 from . import games
 from .games import RANDOM, Numbers, practice
-from .options import option
+from .configuration import option
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -7,13 +7,13 @@ import numpy as np
 
 from ..backend import Array
 from ..batch import Batch
-from ..evaluation import losses_after, tuned_losses
+from ..results.evaluation import losses_after, tuned_losses
 from ..initialisers import he_normal, truncated_normal, uniform_fan_in
 from ..inner import adapt
 from ..objectives import Supervised
-from ..plots import Panel, steps_label
-from ..report import Statistics, statistics
-from .options import TEST_SEED
+from ..results.figures import Panel, steps_label
+from ..results.report import Statistics, statistics
+from .configuration import TEST_SEED
 
 INITIALISERS = {"truncated_normal": truncated_normal, "he_normal": lambda sigma: he_normal,
                 "uniform_fan_in": lambda sigma: uniform_fan_in}

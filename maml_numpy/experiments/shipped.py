@@ -13,9 +13,9 @@ import numpy as np
 
 from . import find, tuples
 from ..backend import Array
-from ..files import replacing
+from ..runs.files import replacing
 
-FOLDER = Path(__file__).parent / "shipped"
+FOLDER = Path(__file__).parent / "weights"
 
 
 def path_of(experiment: str, method: str) -> Path:

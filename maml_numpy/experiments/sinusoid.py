@@ -15,12 +15,12 @@ from ..losses import MSE
 from ..network import mlp
 from ..objectives import Supervised
 from ..optim import SGD, Adam, Clipped, Cosine, Linear, Optimizer
-from ..plots import Panel, adaptation_panels
+from ..results.figures import Panel, adaptation_panels
 from ..replay import Replayed
-from ..report import Statistics
+from ..results.report import Statistics
 from ..runs import Recipe
 from ..tasks import Sinusoid
-from .options import check, option
+from .configuration import check, option
 from .regression import INITIALISERS, UnseenTasks
 
 if TYPE_CHECKING:

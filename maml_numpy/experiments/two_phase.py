@@ -8,19 +8,19 @@ import numpy as np
 from ..algorithms import MAML, Algorithm
 from ..backend import Array
 from ..batch import Batch
-from ..evaluation import losses_after
+from ..results.evaluation import losses_after
 from ..initialisers import uniform_fan_in
 from ..layers import ReLU
 from ..losses import L1
 from ..network import mlp
 from ..objectives import Supervised
 from ..optim import SGD, Adam, Cosine, Optimizer
-from ..plots import adaptation_panels
+from ..results.figures import adaptation_panels
 from ..replay import Replayed
-from ..report import Statistics
+from ..results.report import Statistics
 from ..runs import Recipe
 from ..tasks import TwoPhase
-from .options import check, option
+from .configuration import check, option
 from .regression import UnseenTasks
 
 if TYPE_CHECKING:

@@ -12,11 +12,11 @@ from ..losses import MSE, Bernoulli, Loss, sigmoid
 from ..network import Network
 from ..optim import Adam, Cosine
 from ..tasks import Squares
-from ..video import pictures
+from ..video import figures as pictures
 from ..video.codes import divergence, nearest
 from ..video.predictor import Predictor
 from ..video.training import Fit
-from .options import TEST_SEED, check, option
+from .configuration import TEST_SEED, check, option
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

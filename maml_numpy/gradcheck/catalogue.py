@@ -7,10 +7,10 @@ from typing import Any, Callable, Iterator
 
 import numpy as np
 
-from .. import algorithms, layers, learned, losses, objectives, replay
+from .. import algorithms, layers, learned_loss as learned, losses, objectives, replay
 from ..batch import Inputs
 from ..layers import Layer, ReLU, Tanh
-from ..learned import LearnedLoss
+from ..learned_loss import LearnedLoss
 from ..objectives import Supervised
 from ..rl import policy
 from . import convolution, factors, video
@@ -107,7 +107,7 @@ def composed_cases() -> Iterator[Case]:
     for model in MODELS:
         name = f"objectives, {model}"
         yield name, partial(supervised_claims, name, MODELS[model]())
-        name = f"learned, {model}"
+        name = f"learned_loss, {model}"
         yield name, partial(learned_claims, name, MODELS[model]())
     for K in STEPS:
         for model in MODELS:

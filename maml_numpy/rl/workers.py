@@ -14,7 +14,7 @@ import numpy as np
 
 from ..backend import Array
 from ..network import Network
-from ..parallel import prepared
+from ..runs.parallel import prepared
 from .environments import Environment
 from .rollout import Episode, play
 

@@ -6,7 +6,7 @@ from collections import namedtuple
 
 import numpy as np
 import pytest
-from test_low_rank import problem
+from helpers.problems import random_problem
 
 from maml_numpy import low_rank
 from maml_numpy.algorithms import MAML
@@ -75,12 +75,12 @@ def test_every_rule_and_method_is_repeated(name):
 def test_random_shapes_and_options(monkeypatch, options, K, factored):
     monkeypatch.setattr(low_rank, "factors_pay", lambda *_: factored)
     for seed in range(4):
-        objective, theta, support, query = problem(seed, criterion=(MSE, L1)[seed % 2])
+        objective, theta, support, query = random_problem(seed, criterion=(MSE, L1)[seed % 2])
         repeated(MAML(objective, 0.05, K, **options).meta_gradient, theta, support, query)
 
 
 def test_complex_numbers_are_repeated():
-    objective, theta, support, query = problem(2)
+    objective, theta, support, query = random_problem(2)
     repeated(MAML(objective, 0.1, 2).meta_gradient, theta + 1e-20j * RNG.standard_normal(theta.size), support, query)
 
 

@@ -1,0 +1,1 @@
+"""Test results: measured, as tables of text and Markdown, as figures, as files."""

@@ -1,0 +1,77 @@
+"""Figures of games: how a policy learned, what its first layer looks for, a game it plays."""
+
+from itertools import cycle
+from typing import TYPE_CHECKING, Any, Callable, Mapping, Sequence
+
+import numpy as np
+
+from ..backend import Array
+from ..results.figures import BLACK, BLUE, STYLES
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Curve = Mapping[str, Sequence[float]]  # the columns of a run's metrics
+
+
+def learning_curves(curves: Mapping[str, Sequence[Curve]], skip: Mapping[str, int], title: str) -> "Figure":
+    """Draw the mean return of every round against frames, and how far each round moved the policy: a line a run.
+
+    curves: method -> the metrics of each seed. skip: method -> frames an action lasts.
+    """
+    from matplotlib.figure import Figure
+    figure = Figure(figsize=(10.8, 4.2), layout="constrained")
+    axes = figure.subplots(1, 2)
+    for (method, seeds), (color, style) in zip(curves.items(), cycle(STYLES)):
+        for number, run in enumerate(seeds):
+            frames = np.cumsum(run["decisions"]) * skip[method] / 1e6
+            label = None if number else f"{method}: {len(seeds)} seeds" if len(seeds) > 1 else f"{method}: one seed"
+            axes[0].plot(frames, run["mean_return"], color=color, ls=style, lw=1.2, alpha=0.8, label=label)
+            axes[1].plot(frames, run["kl"], color=color, ls=style, lw=1, alpha=0.8, label=label)
+    axes[0].set(xlabel="million frames", ylabel="mean return of a round")
+    axes[1].set(xlabel="million frames", ylabel="divergence from the policy that played, nats", yscale="log")
+    for ax in axes:
+        ax.grid(alpha=0.25)
+    axes[0].legend(frameon=False, loc="lower right")
+    figure.suptitle(f"{title}, a line a seed")
+    return figure
+
+
+def filters(W: Array, out: Array, shape: tuple[int, int], count: int = 24) -> "Figure":
+    """Draw what the hidden units with the strongest say look for, as images.
+
+    W: (D, H) of the first layer. out: (H,), how much each unit raises the first action over the second. shape: rows and
+    columns of an image, whose product is D.
+    """
+    from matplotlib.figure import Figure
+    strongest = np.argsort(-np.abs(out) * np.linalg.norm(W, axis=0))[:count]
+    figure = Figure(figsize=(10.8, 6.6), layout="constrained")
+    axes = figure.subplots(4, -(-count // 4))
+    for ax in axes.flat:
+        ax.axis("off")
+    for ax, unit in zip(axes.flat, strongest):
+        image = W[:, unit].reshape(shape)
+        bound = np.quantile(np.abs(image), 0.995) or 1.0
+        picture = ax.imshow(image, cmap="PuOr", vmin=-bound, vmax=bound, interpolation="nearest")
+        ax.set_title(f"unit {unit}: " + ("up" if out[unit] > 0 else "down"), fontsize=9)
+    bar = figure.colorbar(picture, ax=axes, shrink=0.6, ticks=[-bound, 0, bound])
+    bar.ax.set_yticklabels(["went dark", "0", "lit up"])
+    figure.suptitle("First layer: what the units that say most respond to; each scaled for itself")
+    return figure
+
+
+def game_view(figure: Any, screen: Array, name: str) -> Callable[[Array, float], None]:
+    """Put the screen, (rows, columns, 3), into a figure, and beside it a bar for the probability of the action `name`;
+    returns what shows the next screen and probability."""
+    view, gauge = figure.add_axes((0.02, 0.02, 0.74, 0.96)), figure.add_axes((0.86, 0.06, 0.1, 0.82))
+    view.axis("off")
+    picture = view.imshow(screen)
+    gauge.set(ylim=(0, 1), xlim=(0, 1), xticks=[], yticks=[0, 0.5, 1])
+    gauge.set_title(name, fontsize=10)
+    bar = gauge.bar([0.5], [0.5], width=1, color=BLUE)[0]
+    gauge.axhline(0.5, color=BLACK, lw=0.8)
+
+    def show(screen: Array, probability: float) -> None:
+        picture.set_data(screen)
+        bar.set_height(probability)
+    return show

@@ -1,0 +1,113 @@
+"""What adaptation achieves: the losses, their summary, the table."""
+
+import json
+
+import numpy as np
+from helpers import problems
+import pytest
+
+from maml_numpy.results import figures as plots, report
+from maml_numpy.batch import Batch
+from maml_numpy.results.evaluation import losses_after, summarise, tuned_losses
+from maml_numpy.inner import adapt
+
+OBJECTIVE = problems.MODELS["tanh MSE"]()
+THETA, SUPPORT, QUERY = problems.problem(OBJECTIVE, np.random.default_rng(7))
+
+
+def test_evaluation_uses_the_adaptation_of_training():
+    losses = losses_after(OBJECTIVE, THETA, SUPPORT, QUERY, 0.1, [0, 1, 3])
+    assert losses.shape == (3, problems.T)
+    for row, k in zip(losses, (0, 1, 3)):
+        theta = adapt(OBJECTIVE, THETA, [SUPPORT] * k, 0.1)
+        assert np.allclose(row, OBJECTIVE.loss(theta, QUERY), rtol=1e-13)
+    assert (losses_after(OBJECTIVE, THETA, SUPPORT, QUERY, 0.0, [2]) == losses[0]).all()
+
+
+def test_what_cannot_be_evaluated_is_said():
+    with pytest.raises(ValueError, match="query x must be"):
+        losses_after(OBJECTIVE, THETA, SUPPORT, Batch(QUERY.x[0], QUERY.y[0]), 0.1, [0])
+    y = SUPPORT.y.copy()
+    y[1, 0, 0] = np.nan
+    with pytest.raises(ValueError, match="support y of task 1 is not finite"):
+        losses_after(OBJECTIVE, THETA, Batch(SUPPORT.x, y), QUERY, 0.1, [1])
+    for steps in ([], [-1], [2, 1]):
+        with pytest.raises(ValueError, match="ascending"):
+            losses_after(OBJECTIVE, THETA, SUPPORT, QUERY, 0.1, steps)
+
+
+def test_a_diverging_task_is_a_result_not_a_warning(recwarn):
+    low = [Batch(*(part.astype("f") for part in batch)) for batch in (SUPPORT, QUERY)]
+    losses = losses_after(OBJECTIVE, THETA.astype("f"), *low, 1e30, [0, 5])
+    assert not np.isfinite(losses[-1]).all() and not recwarn.list
+
+
+def test_tuned_losses_take_the_rate_that_is_best_on_the_held_out_tasks(recwarn):
+    rates, steps = [1e-4, 0.03, 0.2, 1e9], [0, 1, 20]
+    _, *other = problems.problem(OBJECTIVE, np.random.default_rng(8))
+    losses, taken = tuned_losses(OBJECTIVE, THETA, tuple(other), (SUPPORT, QUERY), rates, steps)
+    means = np.array([losses_after(OBJECTIVE, THETA, *other, rate, steps).mean(axis=1)
+                      for rate in rates[:3]])
+    assert np.isnan(taken[0]) and taken[1:].tolist() == [rates[i] for i in means[:, 1:].argmin(axis=0)]
+    assert taken[1] != taken[2]  # so that the next lines say something
+    for place in (1, 2):
+        alone = losses_after(OBJECTIVE, THETA, SUPPORT, QUERY, taken[place], steps)
+        assert (losses[place] == alone[place]).all()
+    assert not recwarn.list
+
+
+def test_summary_counts_the_tasks_that_diverged(recwarn):
+    losses = np.array([[1.0, 2.0, 6.0], [2.0, 4.1, 3.0], [np.nan, np.inf, 12.0]], "f")
+    summary = summarise(losses)
+    assert summary.mean[:2] == pytest.approx([3.0, 9.1 / 3]) and not np.isfinite(summary.mean[2])
+    assert summary.median[:2] == pytest.approx([2.0, 3.0])
+    assert summary.p95[:2] == pytest.approx([6.0, 4.1])
+    assert summary.ci[0] == pytest.approx(1.96 * np.std([1, 2, 6]) / 3 ** 0.5)
+    assert summary.diverged.tolist() == [0, 1, 2] and not recwarn.list
+    assert summarise(np.array([[np.inf, np.nan, 1.0]] * 2)).diverged.tolist() == [2, 2]
+
+
+def results(seeds):
+    rng = np.random.default_rng(0)
+    statistics = {str(seed): {"N=5": report.statistics(np.abs(rng.standard_normal((3, 9))) / [[1], [5], [90]],
+                                                       np.array([np.nan, 0.1, 0.2]))} for seed in range(seeds)}
+    return {"tasks": 9, "steps": [0, 1, 5], "anchors": {"always 0": 4.25}, "methods": {"MAML": statistics}}
+
+
+def test_the_table_gives_one_seed_with_its_interval_and_several_with_their_range():
+    one, three = results(1), results(3)
+    row = one["methods"]["MAML"]["0"]["N=5"]
+    text = report.text(one)
+    mean, ci = row["mean"][1], row["ci"][1]
+    assert 0.1 <= mean < 1 and ci < 0.1  # so that the next line knows the digits
+    assert f"{mean:.2f} ± {ci:.3f}" in text and "always 0: 4.25" in text
+    assert "  alpha" in text and " 0.1" in text
+    means = sorted(seed["N=5"]["mean"][2] for seed in three["methods"]["MAML"].values())
+    assert 0.001 < means[0] and means[2] < 0.1
+    cell = "{1:.3f} ({0:.3f}–{2:.3f})".format(*means)
+    assert cell in report.text(three)
+    lines = report.markdown(three).splitlines()
+    assert len(lines) == 3 and lines[2].startswith("| MAML | 5 |") and cell.replace(" (", "<br>(") in lines[2]
+    assert len({line.count("|") for line in lines}) == 1
+
+
+def test_results_are_plain_json_and_drawn_with_bands():
+    found = results(3)
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+    figure = plots.errors_by_step(found)
+    assert [ax.get_title() for ax in figure.axes] == ["mean, N = 5", "median, N = 5"]
+    medians = np.array([seed["N=5"]["median"] for seed in found["methods"]["MAML"].values()])
+    assert figure.axes[1].get_lines()[0].get_ydata() == pytest.approx(np.median(medians, axis=0))
+    band = figure.axes[1].collections[0].get_paths()[0].vertices[:, 1]
+    assert band.max() == pytest.approx(medians.max())
+
+
+def test_training_curves_span_the_seeds():
+    iterations = np.arange(100, 10_100, 100)
+    curves = {"MAML": [(iterations, np.full(100, 2.0 + seed)) for seed in range(3)],
+              "joint": [(iterations, iterations)]}
+    ax, seconds = plots.training_curves(curves, {"MAML": 2e6, "joint": 1.0}).axes
+    assert (seconds.get_lines()[0].get_xdata() == 2 * ax.get_lines()[0].get_xdata()).all()
+    assert (ax.get_lines()[0].get_ydata() == 3.0).all() and len(ax.get_lines()) == 2
+    band = ax.collections[0].get_paths()[0].vertices[:, 1]
+    assert (band.min(), band.max()) == (2.0, 4.0)

@@ -1,0 +1,420 @@
+"""Playing: environments, episodes, workers, and training policies on them."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers.trained import trained_in
+from helpers.walk import Walk, make, network
+
+from maml_numpy import experiments, runs
+from maml_numpy.experiments import cartpole, games, pong
+from maml_numpy.initialisers import uniform_fan_in
+from maml_numpy.layers import Dense, ReLU
+from maml_numpy.network import Network
+from maml_numpy.optim import SGD
+from maml_numpy.rl import returns, rollout
+from maml_numpy.rl.environments import Control, Pong
+from maml_numpy.rl.policy import PPO, Decisions, Reinforce, kl, softmax
+from maml_numpy.rl.training import Collected, Minibatches
+from maml_numpy.rl.trust_region import TrustRegion
+from maml_numpy.rl.workers import Workers
+from maml_numpy.training import NonFinite
+
+ROOT = Path(__file__).parents[2]
+RNG = np.random.default_rng(0)
+SMALL = cartpole.Config(iterations=3, episodes=4, H=8, updates=2, size=50)
+
+
+def theta():
+    return network().initialise(np.random.default_rng(1), uniform_fan_in)
+
+
+def same(first, second):
+    return all(np.array_equal(a, b) for one, other in zip(first, second) for a, b in zip(one, other))
+
+
+def test_an_action_is_drawn_by_its_share():
+    logits = np.log([0.2, 0.5, 0.3]).tolist()
+    assert [rollout.draw(logits, u)[0] for u in (0.0, 0.19, 0.21, 0.69, 0.71, 0.999)] == [0, 0, 1, 1, 2, 2]
+    assert np.allclose([rollout.draw(logits, u)[1] for u in (0.1, 0.5, 0.9)], np.log([0.2, 0.5, 0.3]))
+    assert rollout.draw([1000.0, 0.0], 0.5) == (0, 0.0)
+
+
+def test_returns_end_where_the_environment_says():
+    reward, end = np.array([0.0, 0.0, 1.0, 0.0, -1.0]), np.array([False, False, True, False, True])
+    zeros = np.zeros(5)
+    assert np.allclose(returns.advantages(reward, zeros, end, zeros, 0.9, 1.0), [0.81, 0.9, 1, -0.9, -1])
+
+
+def test_advantages_between_one_error_and_all_of_the_return():
+    reward, value, end = *RNG.standard_normal((2, 6)), np.arange(6) == 5
+    beyond = np.where(end, 2.0, 0.0)
+    later = np.append(value[1:], 2.0)
+    errors = reward + 0.9 * later - value
+    assert np.allclose(returns.advantages(reward, value, end, beyond, 0.9, 0.0), errors)
+    far = [sum(0.9 ** (j - k) * reward[j] for j in range(k, 6)) + 0.9 ** (6 - k) * 2.0 for k in range(6)]
+    assert np.allclose(returns.advantages(reward, value, end, beyond, 0.9, 1.0), far - value)
+    some = [sum((0.9 * 0.8) ** (j - k) * errors[j] for j in range(k, 6)) for k in range(6)]
+    assert np.allclose(returns.advantages(reward, value, end, beyond, 0.9, 0.8), some)
+
+
+def test_normalised_values():
+    values = returns.normalised(RNG.uniform(3, 9, 50))
+    assert np.allclose([values.mean(), values.std()], [0, 1])
+    assert not returns.normalised(np.full(4, 7.0)).any()
+
+
+def test_a_step_at_the_edge_of_the_clip_has_one_side_free_and_one_flat():
+    loss = PPO(0.2)
+    for advantage, edge in ((1.5, 1.2), (-1.5, 0.8)):
+        decision = Decisions(np.array([0]), np.array([advantage]), np.log([0.5]), np.zeros(1))
+        slopes = [loss.surrogate(np.log([0.5 * ratio]), decision)[1][0] for ratio in (edge - 1e-6, edge, edge + 1e-6)]
+        free, flat = (slopes[0], slopes[2]) if advantage > 0 else (slopes[2], slopes[0])
+        assert np.isclose(free, -edge * advantage, rtol=1e-5) and flat == slopes[1] == 0
+        values = [loss.surrogate(np.log([0.5 * ratio]), decision)[0][0] for ratio in (edge - 1e-9, edge + 1e-9)]
+        assert np.isclose(*values, rtol=1e-8)
+
+
+def test_where_policies_agree_ppo_is_reinforce():
+    y, dloss = RNG.standard_normal((2, 5, 3)), np.ones(2)
+    action = RNG.integers(3, size=(2, 5))
+    taken = np.take_along_axis(softmax(y).log_pi, action[..., None], axis=-1)[..., 0]
+    decisions = Decisions(action, RNG.standard_normal((2, 5)), taken, np.zeros((2, 5)))
+    first, second = (loss.backward(loss.forward(y, decisions)[1], dloss) for loss in (Reinforce(), PPO(0.1)))
+    assert np.allclose(first, second, rtol=1e-12)
+
+
+def test_pong_is_seen_as_the_post_sees_it():
+    env, rng = Pong(skip=1), np.random.default_rng(0)
+    before, x, lit, over = np.zeros(6000), env.reset(0), 0, False
+    while not over and lit < 800:
+        court = env.screen()[35:185][::2, ::2, 0].ravel()
+        court = ((court != 144) & (court != 109) & (court != 0)).astype(float)
+        assert np.array_equal(x.dense(6000)[0], court - before)
+        before, lit = court, lit + 1
+        outcome = env.step(int(rng.integers(2)))
+        assert outcome.end == (outcome.reward != 0) and outcome.over is False
+        x = outcome.x
+
+
+def test_a_game_of_pong_is_decided_by_its_actions():
+    def hits(env, seed):
+        x, rng, found = env.reset(seed), np.random.default_rng(5), []
+        for _ in range(400):
+            found.append(x.index.tolist())
+            x = env.step(int(rng.integers(2))).x
+        return found
+    env = Pong(skip=4)
+    assert hits(env, 0) == hits(env, 0) == hits(env, 9) == hits(Pong(skip=4), 3)
+
+
+def test_a_game_with_chance_in_it_is_decided_by_its_seed_too():
+    env = Pong("ALE/Pong-v5", 4)
+
+    def seen(seed):
+        x, found = env.reset(seed), []
+        for k in range(120):
+            found.append(x.index.tolist())
+            x = env.step(k // 7 % 2).x
+        return found
+    first = seen(1)
+    assert first == seen(1) and first != seen(2)
+
+
+def test_cartpole_is_cut_after_500_steps_or_ends():
+    env = Control()
+    x, outcome = env.reset(3), None
+    assert x.shape == (1, 4) and x.dtype == np.float32
+    while outcome is None or not outcome.over:
+        outcome = env.step(1)
+    assert outcome.end and not outcome.cut
+    x, steps = env.reset(3), 0
+    while True:
+        steps += 1
+        outcome = env.step(int(x[0, 2] + 0.5 * x[0, 3] + 0.05 * x[0, 1] + 0.02 * x[0, 0] > 0))
+        x = outcome.x
+        if outcome.over:
+            break
+    assert steps == 500 and outcome.cut and outcome.end
+
+
+@pytest.mark.parametrize("environment, id, said", [
+    (Pong, "Pang-v4", "no environment Pang-v4"), (Pong, "CartPole-v1", "no environment CartPole-v1 of the kind"),
+    (Pong, "ALE/Freeway-v5", "has the actions"), (Control, "MountainCarContinuous-v0", "a finite choice"),
+    (Control, "FrozenLake-v1", "what is wanted is a vector"), (Control, "Nothing-v0", "no environment Nothing-v0")])
+def test_environments_of_the_wrong_kind(environment, id, said):
+    with pytest.raises(ValueError, match=said) as error:
+        environment(id)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("module, name", [("gymnasium", "gymnasium"), ("ale_py", "ale-py")])
+def test_missing_libraries_are_named(monkeypatch, module, name):
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(ValueError, match=f"python -m pip install '{name}"):
+        Pong()
+
+
+def test_an_old_gymnasium_is_named(monkeypatch):
+    import gymnasium
+    monkeypatch.delattr(gymnasium, "register_envs")
+    with pytest.raises(ValueError, match="too old: python -m pip install 'gymnasium"):
+        Control()
+
+
+def test_an_episode_keeps_what_happened():
+    episode = rollout.play(Walk(), network(), theta(), np.random.default_rng(0), 2)
+    assert episode.x[0, 0] == 2 and len(episode.action) == 7
+    assert np.array_equal(episode.x[1:, 0], 2 + np.cumsum(2 * episode.action - 1)[:-1])
+    assert np.array_equal(episode.reward, episode.action) and episode.end.tolist() == [False] * 6 + [True]
+    log_pi = softmax(network().forward(theta(), episode.x)[0]).log_pi
+    assert np.allclose(episode.log_prob, log_pi[np.arange(7), episode.action], atol=1e-6)
+    assert not episode.value.any() and not episode.beyond.any()
+
+
+def test_a_critic_is_asked_what_lies_beyond_a_cut():
+    net = Network(1, [Dense(1, 4), ReLU(), Dense(4, 3)])
+    params = net.initialise(np.random.default_rng(1), uniform_fan_in)
+    episode = rollout.play(Walk(), net, params, np.random.default_rng(0), 2)
+    last = episode.x[-1:] + 2 * episode.action[-1] - 1
+    assert np.allclose(episode.value, net.forward(params, episode.x)[0][:, 2], atol=1e-6)
+    assert np.allclose(episode.beyond, [0] * 6 + [net.forward(params, last.astype(np.float32))[0][0, 2]], atol=1e-6)
+
+
+class Recorded:
+    """An update that changes nothing, and keeps what it was given."""
+
+    size = 0
+
+    def __init__(self):
+        self.collected = []
+
+    def start(self, theta):
+        return None
+
+    def improve(self, network, theta, state, collected, rng):
+        self.collected.append(collected)
+        return theta, state, {}
+
+
+def test_the_critic_learns_the_return():
+    """With lam = 1 its target is the discounted return, whatever it says itself; a decision on CartPole is worth 1."""
+    update = Recorded()
+    practice = replace(cartpole.recipe(SMALL, "ppo", 0), update=update, iterations=1, episodes=3, gamma=0.9, lam=1.0)
+    list(practice.updates(practice.begin(), np.random.default_rng(0)))
+    target = update.collected[0].decisions.value
+    last = np.isclose(target, 1, atol=1e-5)
+    assert last.sum() == 3 and last[-1]
+    following = np.append(target[1:], 0)
+    assert np.allclose(target, np.where(last, 1, 1 + 0.9 * following), atol=1e-5)
+
+
+@pytest.mark.apart
+def test_episodes_do_not_depend_on_the_number_of_workers():
+    found = []
+    for count in (1, 3):
+        with Workers(make, count, 5) as workers:
+            found.append(workers.play(theta(), range(4))[0] + workers.play(theta() + 1, [9, 4])[0])
+    assert same(*found) and len(found[0]) == 6
+    assert len({tuple(episode.action) for episode in found[0]}) > 3
+    alone = rollout.play(Walk(), network(), theta(), np.random.default_rng([5, 2, 3]), 5_000_003)
+    assert same([alone], found[0][3:4])
+
+
+@pytest.mark.apart
+def test_a_worker_that_dies_is_replaced_and_its_episode_played_again(tmp_path):
+    with Workers(make, 2, 0) as workers:
+        wanted, _ = workers.play(theta(), range(5))
+    with Workers(partial(make, 3, "die", str(tmp_path / "died")), 2, 0) as workers:
+        found, mishaps = workers.play(theta(), range(5))
+    assert same(found, wanted)
+    assert 1 <= len(mishaps) <= 2 and "died (exit code -9); a new one plays episode" in mishaps[0]
+
+
+@pytest.mark.apart
+def test_workers_that_all_die_end_it():
+    with Workers(partial(make, 3, "die"), 2, 0) as workers, pytest.raises(ChildProcessError, match="5 workers died"):
+        workers.play(theta(), range(5))
+    assert not any(process.is_alive() for process in workers.processes)
+
+
+def test_a_reward_that_is_no_number_is_named():
+    with Workers(partial(make, 3, "nan"), 2, 0) as workers:
+        with pytest.raises(ArithmeticError, match=r"episode \d, decision 3: the reward is nan"):
+            workers.play(theta(), range(2))
+
+
+def test_what_an_environment_raises_is_raised_here():
+    with Workers(partial(make, 3, "raise"), 2, 0) as workers, pytest.raises(OSError, match="the screen is gone"):
+        workers.play(theta(), range(2))
+
+
+def test_a_policy_that_is_no_number_is_named():
+    with pytest.raises(ArithmeticError, match="decision 1: the policy's outputs are"):
+        rollout.play(Walk(), network(), np.full_like(theta(), np.nan), RNG, 0)
+
+
+def test_an_environment_that_cannot_be_made_is_reported():
+    with Workers(partial(pong.make, pong.Config(env="Pang-v4"), "ppo"), 1, 0) as workers:
+        with pytest.raises(ValueError, match="no environment Pang-v4"):
+            workers.play(theta(), range(2))
+
+
+@pytest.mark.apart
+@pytest.mark.parametrize("method", cartpole.METHODS)
+def test_training_is_repeatable_and_goes_on_bit_for_bit(tmp_path, method):
+    recipe = cartpole.recipe(SMALL, method, 1)
+    whole = trained_in(tmp_path / "a", recipe.on(np, 2))
+    other = trained_in(tmp_path / "b", cartpole.recipe(SMALL, method, 1))
+    assert np.array_equal(whole.theta, other.theta) and not np.array_equal(whole.theta, recipe.theta)
+    trained_in(tmp_path / "c", cartpole.recipe(SMALL, method, 1), 1)
+    assert np.array_equal(trained_in(tmp_path / "c", cartpole.recipe(SMALL, method, 1)).theta, whole.theta)
+    metrics = [runs.read_metrics(tmp_path / name) for name in "ac"]
+    assert metrics[0]["iteration"] == [1, 2, 3] and metrics[0]["mean_return"] == metrics[1]["mean_return"]
+
+
+@pytest.mark.apart
+def test_pong_training_is_repeatable(tmp_path):
+    config = pong.Config(iterations=1, episodes=2, H=4, updates=2)
+    first, second = (trained_in(tmp_path / name, pong.recipe(config, "ppo", 0).on(np, count))
+                     for name, count in (("a", 1), ("b", 2)))
+    assert np.array_equal(first.theta, second.theta)
+    assert first.facts["decisions"] > 1000 and -21 <= first.facts["mean_return"] <= -15
+
+
+def test_fewer_decisions_than_asked_for_are_used_whole_and_said(tmp_path):
+    config = replace(SMALL, size=10_000, iterations=1)
+    progress = trained_in(tmp_path, cartpole.recipe(config, "ppo", 0))
+    assert progress.facts["samples"] == progress.facts["decisions"] < 10_000
+    assert "decisions where 10,000 were asked for" in progress.notes[0]
+
+
+def collected(rng, net, params):
+    x = rng.standard_normal((200, 4)).astype(params.dtype)
+    policy = softmax(net.forward(params, x)[0])
+    action = (rng.random(200) > policy.pi[:, 0]).astype(int)
+    log_prob = np.take_along_axis(policy.log_pi, action[:, None], axis=-1)[:, 0]
+    advantage = np.where((x[:, 0] > 0) == action, 1.0, -1.0).astype(params.dtype)
+    return x, policy, Collected(x, Decisions(action, advantage, log_prob, np.zeros_like(advantage)))
+
+
+@pytest.mark.parametrize("delta", [0.001, 0.02])
+def test_a_trust_region_is_kept_and_used(delta):
+    net = Network(4, [Dense(4, 8), ReLU(), Dense(8, 2)])
+    params = net.initialise(np.random.default_rng(2), uniform_fan_in, np.float64)
+    x, old, batch = collected(np.random.default_rng(3), net, params)
+    after, _, facts = TrustRegion(delta).improve(net, params, TrustRegion(delta).start(params), batch, RNG)
+    distance = kl(old, softmax(net.forward(after, x)[0])).mean()
+    assert 0.2 * delta < distance <= delta and np.isclose(distance, facts["kl"])
+    log_ratio = softmax(net.forward(after, x)[0]).log_pi - old.log_pi
+    taken = np.take_along_axis(log_ratio, batch.decisions.action[:, None], axis=-1)[:, 0]
+    assert np.isclose(facts["loss"], -(np.expm1(taken) * batch.decisions.advantage).mean()) and facts["loss"] < 0
+
+
+@pytest.mark.parametrize("delta, damping", [(0.001, 0.3), (0.02, 1.0)])
+def test_the_first_length_tried_is_the_one_that_the_quadratic_model_allows(delta, damping):
+    """Of one half of v (F + damping) v: delta. The damping keeps the divergence below, so nothing is halved."""
+    net = Network(4, [Dense(4, 8), ReLU(), Dense(8, 2)])
+    params = net.initialise(np.random.default_rng(2), uniform_fan_in, np.float64)
+    x, old, batch = collected(np.random.default_rng(3), net, params)
+    region = TrustRegion(delta, damping)
+    after, _, facts = region.improve(net, params, region.start(params), batch, RNG)
+    v, F = after - params, 0
+    for action in range(2):  # F is the mean of the outer products of log pi's gradient, each action by its share
+        for share, row in zip(old.pi[:, action], x):
+            y, run = net.forward(params, row[None])
+            slope = np.empty_like(params)
+            net.backward(run, (np.arange(2) == action) - softmax(y).pi, slope)
+            F = F + share * np.outer(slope, slope) / len(x)
+    assert facts["halvings"] == 0 and np.isclose(v @ F @ v + damping * v @ v, 2 * delta, rtol=1e-6)
+
+
+def test_without_anything_to_gain_the_trust_region_stays():
+    net = Network(4, [Dense(4, 8), ReLU(), Dense(8, 2)])
+    params = net.initialise(np.random.default_rng(2), uniform_fan_in, np.float64)
+    _, _, batch = collected(np.random.default_rng(3), net, params)
+    nothing = batch._replace(decisions=batch.decisions._replace(advantage=np.zeros(200)))
+    after, state, facts = TrustRegion(0.01).improve(net, params, TrustRegion(0.01).start(params), nothing, RNG)
+    assert np.array_equal(after, params) and state.t == 1 and facts["kl"] == 0
+
+
+def test_a_gradient_that_is_no_number_stops_a_trust_region():
+    net = Network(4, [Dense(4, 8), ReLU(), Dense(8, 2)])
+    params = net.initialise(np.random.default_rng(2), uniform_fan_in, np.float64)
+    _, _, batch = collected(np.random.default_rng(3), net, params)
+    wrong = batch._replace(decisions=batch.decisions._replace(advantage=np.full(200, np.nan)))
+    with pytest.raises(NonFinite, match="the policy's gradient is not finite"):
+        TrustRegion(0.01).improve(net, params, TrustRegion(0.01).start(params), wrong, RNG)
+
+
+def test_a_ratio_beyond_all_bounds_is_flat():
+    decision = Decisions(np.array([0]), np.float32([1.0]), np.float32([-200.0]), np.zeros(1))
+    with np.errstate(over="ignore"):
+        loss, slope, _ = PPO(0.2).surrogate(np.float32([0.0]), decision)
+    assert loss == np.float32(-1.2) and slope == 0
+
+
+def test_minibatches_step_along_the_gradient():
+    net = Network(4, [Dense(4, 8), ReLU(), Dense(8, 2)])
+    params = net.initialise(np.random.default_rng(2), uniform_fan_in, np.float64)
+    _, _, batch = collected(np.random.default_rng(3), net, params)
+    update = Minibatches(PPO(0.2), SGD(0.5), 5, 10_000)
+    after, _, facts = update.improve(net, params, update.start(params), batch, RNG)
+    before = -batch.decisions.advantage.mean()
+    assert facts["loss"] < before - 0.01 and 0 < facts["kl"] < 0.1 and not np.array_equal(after, params)
+
+
+@pytest.mark.parametrize("wrong, said", [
+    ({"episodes": 0}, "episodes must be finite and at least 1"), ({"gamma": 1.5}, "gamma must be at most 1"),
+    ({"eps": 1.0}, r"eps must be in \(0, 1\)"), ({"delta": 0.0}, "delta must be positive"),
+    ({"bonus": float("nan")}, "bonus must be finite"), ({"test_episodes": 0}, "test_episodes must be")])
+def test_numbers_that_make_no_sense(wrong, said):
+    for module in (pong, cartpole):
+        with pytest.raises(ValueError, match=said):
+            module.Config(**wrong)
+
+
+def test_methods():
+    for module in (pong, cartpole):
+        with pytest.raises(ValueError, match="unknown method 'dqn'"):
+            module.settings(module.Config(), "dqn")
+    source = pong.recipe(pong.Config(), "source", 0)
+    assert source.layout.size == 6000 * 512 + 512 + 512 * 2 + 2 and (source.episodes, source.iterations) == (10, 400)
+    assert (source.update.updates, source.update.size, source.lam) == (5, 24_576, 1.0)
+    with pytest.raises(ValueError, match="trained on the CPU"):
+        source.on(object())
+    assert games.settings(pong.Config(), "trpo").critic == 0
+    assert [name for name, kind in experiments.NAMES.items() if kind == "games"] == ["pong", "cartpole"]
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/task"), reason="needs /proc to find a process's children")
+@pytest.mark.parametrize("how, code", [(signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)])
+def test_no_worker_outlives_the_command(tmp_path, how, code):
+    command = [sys.executable, ROOT / "scripts" / "train.py", "cartpole", "--method", "ppo", "--iterations", "100000",
+               "--out", tmp_path]
+    process = subprocess.Popen(list(map(str, command)), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    metrics, limit = tmp_path / "cartpole" / "ppo-seed0" / "metrics.jsonl", time.monotonic() + 60
+    while not (metrics.exists() and metrics.stat().st_size) and time.monotonic() < limit:
+        time.sleep(0.1)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    process.send_signal(how)
+    assert process.wait(30) == code and children
+    while any(map(running, children)) and time.monotonic() < limit:
+        time.sleep(0.1)
+    assert not any(map(running, children))
+
+
+def running(pid):
+    """Whether a process is there and no zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False

@@ -1,0 +1,170 @@
+"""The smaller commands: their output, and their manners."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+
+import benchmark
+from benchmarks import devices as break_even
+from benchmarks import convolution as convolutions
+import draw
+import numpy as np
+from benchmarks import meta as peers
+import plateau
+import pytest
+from benchmarks import table as results
+import strict
+import study
+from benchmarks import memory as weigh
+from maml_numpy.cli.console import ROOT
+
+from maml_numpy import backend
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """A benchmark that takes no time, in this process, which tests on afterwards."""
+    monkeypatch.setattr(os, "sched_setaffinity", lambda *cores: None, raising=False)
+    monkeypatch.setattr(benchmark, "BLOCK_SECONDS", 0)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+
+
+JOB = {"threads": 1, "blocks": 1, "only": None}
+
+
+def test_benchmark_has_a_process_for_every_number_of_threads(tmp_path):
+    command = [sys.executable, ROOT / "scripts" / "benchmark.py", "peak", "--blocks", "1", "--out", tmp_path]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0 and "GFLOP/s" in done.stdout, done.stderr
+    assert 0 < json.loads((tmp_path / "peak-1.json").read_text())["found"]["share"] < 2
+
+
+def test_peers_compute_the_same_gradient_and_a_wrong_one_is_named(quick, monkeypatch, capsys):
+    monkeypatch.setattr(benchmark, "SHAPES", ((3, 2, 4, 1, "MSE"), (1, 2, 4, 2, "L1")))
+    found = benchmark.meta({**JOB, "only": ["ancestor's loop", "torch loop", "torch batched", "torch.func"]})
+    squared, absolute = found["3, 2, 4, 1, MSE"], found["1, 2, 4, 2, L1"]
+    assert squared["ancestor's loop"]["ratio"] > 0 and "ancestor's loop" not in absolute
+    assert absolute["maml_numpy"]["calls"] > 100
+    table = results.meta_markdown({"1": {"found": found}, "2": {"found": found}}).splitlines()
+    assert len(table) == 6
+    assert table[2].startswith("| 3, 2, 4, 1 | 1 | ") and table[5].startswith("| 1, 2, 4, 2, L1 | 2 | ")
+    monkeypatch.setattr(benchmark, "SHAPES", ((3, 2, 4, 1, "MSE"),))
+    monkeypatch.setitem(peers.PEERS, "ancestor's loop", lambda p: (peers.ours(p)[0] + 1, lambda: None))
+    assert benchmark.meta({**JOB, "only": ["ancestor's loop"]}) is None
+    assert "ancestor's loop computes another gradient" in capsys.readouterr().err
+
+
+def test_benchmark_of_posts_widths_and_steps(quick, monkeypatch, tmp_path):
+    assert set(benchmark.posts(JOB)) == {"two_phase", "daml"}  # with PyTorch, the gradients agree
+    monkeypatch.setattr(benchmark, "FIGURES", tmp_path)
+    monkeypatch.setattr(benchmark, "WIDTHS", (4, 8))
+    assert [len(rows["factors"]) for rows in benchmark.widths(JOB).values()] == [2, 2]
+    monkeypatch.setattr(benchmark, "STEPS", (1, 10))
+    for peer in ("jax_compiled", "jax_jit", "torch_batched"):  # they take seconds to compile
+        monkeypatch.setattr(weigh, peer, lambda p: None)
+    weighed = benchmark.steps(JOB)["maml_numpy, recomputed"]
+    assert weighed["bytes"][0] < weighed["bytes"][1] and len(weighed["microseconds"]) == 2
+    assert {path.name for path in tmp_path.iterdir()} == {"low_rank.png", "memory.png", "steps_cost.png"}
+
+
+def test_benchmark_of_orders(quick, monkeypatch):
+    problem = peers.problem
+    monkeypatch.setattr(peers, "problem", lambda T, N, H, K: problem(2, 3, 4, K))
+    found = benchmark.order(JOB)
+    assert len(found) == 8 and all(row["MAML"] > 0 and row["ratio"] > 0 for row in found.values())
+
+
+def test_benchmark_of_a_convolution(quick, monkeypatch, capsys):
+    monkeypatch.setattr(convolutions, "SHAPES", ((2, 3, 4, 5), (2, 4, 1, 3)))
+    monkeypatch.delitem(convolutions.PEERS, "JAX jit")  # it takes seconds to compile
+    assert len(benchmark.convolution(JOB)) == 4  # with PyTorch, the gradients agree
+    ours = convolutions.ours
+    monkeypatch.setitem(convolutions.PEERS, "half", lambda p: [(gradient / 2, step) for gradient, step in ours(p)])
+    assert benchmark.convolution(JOB) is None
+    assert "half computes another gradient" in capsys.readouterr().err
+
+
+def test_benchmark_of_a_device(quick, monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(benchmark, "FIGURES", tmp_path)
+    monkeypatch.setattr(break_even, "TASKS", (1, 3))
+    monkeypatch.setattr(break_even, "WIDTHS", (4,))
+    monkeypatch.setattr(backend, "library", {"cpu": np, "gpu": strict}.__getitem__)
+    found = benchmark.device({**JOB, "device": "gpu"})
+    assert found["parity"] < 1e-6 and all(rate > 0 for rate in found["iterations per second"]["H = 4"]["device"])
+    assert (tmp_path / "break_even.png").exists()
+
+    def out_of_memory():
+        raise MemoryError
+    monkeypatch.setattr(break_even, "SLOWEST", 1e-9)
+    assert break_even.seconds(out_of_memory) is None and break_even.seconds(lambda: sum(range(1000))) is None
+
+
+def test_study(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(study, "FIGURES", tmp_path)
+    monkeypatch.setattr(study, "BASE", replace(study.BASE, iterations=20, T=2, H=4))
+    monkeypatch.setattr(study, "OURS", {"K": 2})
+    monkeypatch.setattr(study, "FACTORS", {"inner steps": {"K = 1": {}, "K = 2": {"K": 2}},
+                                           "outer rate": {"wild": {"beta": 1e30}}})
+    assert study.main(["--seeds", "2", "--processes", "1", "--out", str(tmp_path / "runs")]) == 0
+    lines = (tmp_path / "runs" / "study.md").read_text().splitlines()
+    assert lines[2].startswith("| inner steps | K = 1 | ") and lines[4].count("inf") >= 3 and len(lines) == 5
+    assert {path.name for path in tmp_path.glob("*.png")} == {"study.png", "stability.png"}
+    assert "| outer rate | wild |" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("main, argv, words", [
+    (benchmark.main, ["--threads", "0"], "--threads must be in 1.."), (benchmark.main, ["--blocks", "x"], "--blocks"),
+    (benchmark.main, ["everything"], "'everything'"),
+    (benchmark.main, ["--only", "me"], "--only must be among not replayed, JAX jit"),
+    (draw.main, ["nonesuch"], "no figure is named 'nonesuch'"),
+])
+def test_mistakes_are_one_line(main, argv, words, capsys):
+    try:
+        code = main(argv)
+    except SystemExit as stop:
+        code = stop.code
+    err = capsys.readouterr().err
+    assert code not in (0, None) and words in err and err.count("\n") == 1
+
+
+def test_draw_draws(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(draw, "FOLDER", tmp_path)
+    assert draw.main([]) == 0
+    assert {path.stem for path in tmp_path.iterdir()} == set(draw.FIGURES)
+
+
+def test_plateau_counts_the_seeds_at_the_null_and_watches_two(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(plateau, "PICTURE", tmp_path / "plateau.png")
+    monkeypatch.setattr(plateau, "WINDOW", 2)
+    monkeypatch.setattr(plateau, "WATCH_EVERY", 100)
+    monkeypatch.setattr(plateau, "COUNTED_AT", (100, 160))
+    monkeypatch.setattr(plateau.parallel, "cores", lambda: 1)  # so it is watched in this process, as often as said here
+    assert plateau.main(["--out", str(tmp_path)]) == 1 and "fewer than two runs" in capsys.readouterr().err
+    for seed, losses in enumerate(([0.6, 0.1, 0.1, 0.1], [0.6, 0.6, 0.6, 0.01], [0.6, 0.5, 0.1, 0.1])):
+        folder = tmp_path / f"daml/post-seed{seed}"
+        folder.mkdir(parents=True)
+        (folder / "metrics.jsonl").write_text("".join(f'{{"iteration": {at}, "loss": {loss}}}\n'
+                                                      for at, loss in zip((50, 100, 150, 200), losses)))
+    assert [plateau.leaves_at({"iteration": [1, 2, 3], "loss": losses})
+            for losses in ([1, 0.1, 0.1], [1, 1, 0.1], [0.1])] == [3, float("inf"), float("inf")]
+    assert plateau.main(["--out", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert "3 seeds" in out and "100 iterations: 3" in out and "160 iterations: 1" in out
+    assert "seed 1, leaves at 200: looked at 2 times, without a live unit of the second layer 0 times" in out
+    assert (tmp_path / "plateau.png").exists()
+
+
+def test_a_reader_that_leaves_is_no_error():
+    done = subprocess.run(f"{sys.executable} {ROOT / 'scripts' / 'gradcheck.py'} --only dense | head -n 1", shell=True,
+                          capture_output=True, text=True)
+    assert done.stdout.startswith("subject") and "Traceback" not in done.stderr
+
+
+def test_the_template_for_ones_own_tasks_learns_in_under_thirty_lines():
+    path = ROOT / "scripts" / "own_tasks.py"
+    assert len(path.read_text().splitlines()) < 30
+    done = subprocess.run([sys.executable, path], capture_output=True, text=True, check=True)
+    before, once, often = (float(line.split()[-1]) for line in done.stdout.splitlines())
+    assert once < before / 2 and often < once
