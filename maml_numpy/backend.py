@@ -40,28 +40,28 @@ def library(device: str) -> Any:
 
 def to_device(library: Any, value: Any) -> Any:
     """`value` with its NumPy arrays as arrays of `library`: an array, a tuple of such, or a number as it is."""
-    return value if library is np else mapped(np.ndarray, library.asarray, value)
+    return value if library is np else tree_map(np.ndarray, library.asarray, value)
 
 
-def mapped(kind: Any, function: Callable[[Any], Any], value: Any) -> Any:
+def tree_map(kind: Any, function: Callable[[Any], Any], value: Any) -> Any:
     """`value` with function(one) for each one of a kind in it, through tuples, lists and dictionaries."""
     if isinstance(value, kind):
         return function(value)
     if isinstance(value, (list, tuple)):
         make = getattr(type(value), "_make", type(value))  # a named tuple stays one
-        return make([mapped(kind, function, part) for part in value])
+        return make([tree_map(kind, function, part) for part in value])
     if isinstance(value, dict):
-        return {name: mapped(kind, function, part) for name, part in value.items()}
+        return {name: tree_map(kind, function, part) for name, part in value.items()}
     return value
 
 
-def found(kind: Any, value: Any) -> Iterator[Any]:
-    """Each one of a kind in `value`, in the order in which `mapped` meets them."""
+def tree_leaves(kind: Any, value: Any) -> Iterator[Any]:
+    """Each one of a kind in `value`, in the order in which `tree_map` meets them."""
     if isinstance(value, kind):
         yield value
     elif isinstance(value, (list, tuple, dict)):
         for part in value.values() if isinstance(value, dict) else value:
-            yield from found(kind, part)
+            yield from tree_leaves(kind, part)
 
 
 def to_host(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Outer updates of the flat vector: SGD, Adam, a falling rate, a longest gradient. See derivations/09_optim.md."""
+"""Outer updates of the flat vector: SGD, Adam, schedules, gradient clipping. See derivations/09_optim.md."""
 
 from dataclasses import dataclass
 from math import cos, pi, sqrt
@@ -8,13 +8,13 @@ from .backend import Array, array_module, keep_floats
 
 
 class Optimizer(Protocol):
-    """An outer update. Its state is data, a named tuple of arrays and numbers: `start` makes it, `step` returns the
+    """An outer update. Its state is data, a named tuple of arrays and numbers: `init` makes it, `update` returns the
     next one."""
 
-    def start(self, theta: Array) -> Any:
+    def init(self, theta: Array) -> Any:
         """Return the state before the first step."""
 
-    def step(self, theta: Array, theta_bar: Array, state: Any) -> tuple[Array, Any]:
+    def update(self, theta: Array, theta_bar: Array, state: Any) -> tuple[Array, Any]:
         """Return the new theta and state; what was passed in is left as it was."""
 
 
@@ -22,23 +22,25 @@ class Optimizer(Protocol):
 class Cosine:
     """An outer learning rate that stays at beta, then falls to 0 by half a wave of a cosine.
 
-    beta: at least 0. iterations: updates of the whole training. share: of them over which it falls, in [0, 1]; the rate
-    reaches 0 after the last. Raises ValueError for a number outside its range.
+    beta: at least 0.
+    iterations: updates of the whole training.
+    decay_fraction: the share of them over which the rate falls, in [0, 1]; it reaches 0 after the last.
+    Raises ValueError for a number outside its range.
     """
 
     beta: float
     iterations: int
-    share: float = 1.0
+    decay_fraction: float = 1.0
 
     def __post_init__(self) -> None:
-        keep_floats(self, "beta", "share")
+        keep_floats(self, "beta", "decay_fraction")
         _check_rate(self.beta)
-        if not 0 <= self.share <= 1:
-            raise ValueError(f"share must be in [0, 1], got {self.share}")
+        if not 0 <= self.decay_fraction <= 1:
+            raise ValueError(f"decay_fraction must be in [0, 1], got {self.decay_fraction}")
 
     def __call__(self, t: int) -> float:
         """The rate of update t = 1, 2, …"""
-        begin = self.iterations * (1 - self.share)
+        begin = self.iterations * (1 - self.decay_fraction)
         if t - 1 < begin:
             return self.beta
         return self.beta * (1 + cos(pi * min(1.0, (t - 1 - begin) / (self.iterations - begin)))) / 2  # (optim.5)
@@ -95,11 +97,11 @@ class SGD:
     def __post_init__(self) -> None:
         _keep_rate(self)
 
-    def start(self, theta: Array) -> SGDState:
+    def init(self, theta: Array) -> SGDState:
         """No steps taken."""
         return SGDState(0)
 
-    def step(self, theta: Array, theta_bar: Array, state: SGDState) -> tuple[Array, SGDState]:
+    def update(self, theta: Array, theta_bar: Array, state: SGDState) -> tuple[Array, SGDState]:
         """theta, theta_bar: (P,)."""
         t = state.t + 1
         return theta - _rate(self.beta, t) * theta_bar, SGDState(t)  # (optim.1)
@@ -135,12 +137,12 @@ class Adam:
         if not self.eps > 0:
             raise ValueError(f"eps must be positive, got {self.eps}")
 
-    def start(self, theta: Array) -> AdamState:
+    def init(self, theta: Array) -> AdamState:
         """Zero moments."""
         zero = array_module(theta).zeros_like(theta)
         return AdamState(zero, zero, 0)
 
-    def step(self, theta: Array, theta_bar: Array, state: AdamState) -> tuple[Array, AdamState]:
+    def update(self, theta: Array, theta_bar: Array, state: AdamState) -> tuple[Array, AdamState]:
         """theta, theta_bar: (P,)."""
         t = state.t + 1
         m = self.rho1 * state.m + (1 - self.rho1) * theta_bar  # (optim.2)
@@ -151,24 +153,24 @@ class Adam:
 
 
 @dataclass(frozen=True)
-class Clipped:
-    """Another optimizer, handed gradients no longer than `longest` > 0: a longer one is scaled down to that length."""
+class ClipByNorm:
+    """Another optimizer, with gradients clipped by norm: one longer than `max_norm` > 0 is scaled down to it."""
 
     optimizer: Optimizer
-    longest: float
+    max_norm: float
 
     def __post_init__(self) -> None:
-        keep_floats(self, "longest")
-        if not self.longest > 0:
-            raise ValueError(f"longest must be positive, got {self.longest}")
+        keep_floats(self, "max_norm")
+        if not self.max_norm > 0:
+            raise ValueError(f"max_norm must be positive, got {self.max_norm}")
 
-    def start(self, theta: Array) -> Any:
+    def init(self, theta: Array) -> Any:
         """The optimizer's own state."""
-        return self.optimizer.start(theta)
+        return self.optimizer.init(theta)
 
-    def step(self, theta: Array, theta_bar: Array, state: Any) -> tuple[Array, Any]:
+    def update(self, theta: Array, theta_bar: Array, state: Any) -> tuple[Array, Any]:
         """theta, theta_bar: (P,)."""
         length = float(array_module(theta_bar).linalg.norm(theta_bar.astype(float)))  # squares overflow float32 early
-        if length > self.longest:
-            theta_bar = theta_bar * (self.longest / length)  # (optim.6)
-        return self.optimizer.step(theta, theta_bar, state)
+        if length > self.max_norm:
+            theta_bar = theta_bar * (self.max_norm / length)  # (optim.6)
+        return self.optimizer.update(theta, theta_bar, state)

@@ -25,39 +25,39 @@ class Progress(NamedTuple):
 
     iteration: updates taken. loss: J of the update's meta-batch before it was taken, a float, or an array without axes
     on its device, which waits for the device when it is read. theta: (P,) after it. state: the optimizer's.
-    passed_over: meta-batches passed over since the update before it. facts: other numbers worth keeping, by name.
-    notes: lines that a user should see.
+    skipped: meta-batches passed over since the update before it. metrics: other numbers worth keeping, by name.
+    warnings: lines that a user should see.
     """
 
     iteration: int
     loss: Any
     theta: Array
     state: Any
-    passed_over: int = 0
-    facts: Mapping[str, float] = MappingProxyType({})
-    notes: Sequence[str] = ()
+    skipped: int = 0
+    metrics: Mapping[str, float] = MappingProxyType({})
+    warnings: Sequence[str] = ()
 
 
 def train(algorithm: Algorithm, optimizer: Optimizer, start: Array | Progress, draw: Draw, iterations: int,
-          patience: int = 0) -> Generator[Progress, None, None]:
+          max_skips: int = 0) -> Generator[Progress, None, None]:
     """Take outer updates until there were `iterations` >= 0 of them, yielding after each.
 
-    start: theta (P,), left as it is, or the progress of an earlier training to go on from. patience: how many
+    start: theta (P,), left as it is, or the progress of an earlier training to go on from. max_skips: how many
     meta-batches in a row may be passed over because their loss or gradient is not finite; a single task whose
     adaptation overflows then costs its meta-batch, not the training.
-    Raises ValueError for iterations < 0 or patience < 0 and NonFinite, after the last good update was yielded, when an
-    example is not finite or, once patience is exhausted, a loss or a gradient. On a device, where looking means
-    waiting, all is looked at every CHECK_EVERY iterations and after the last, and with patience after each.
+    Raises ValueError for iterations < 0 or max_skips < 0 and NonFinite, after the last good update was yielded, when an
+    example is not finite or, once max_skips is exhausted, a loss or a gradient. On a device, where looking means
+    waiting, all is looked at every CHECK_EVERY iterations and after the last, and with max_skips after each.
     """
-    for name, value in (("iterations", iterations), ("patience", patience)):
+    for name, value in (("iterations", iterations), ("max_skips", max_skips)):
         if value < 0:
             raise ValueError(f"{name} must be at least 0, got {value}")
     keep_freed_memory()
     if not isinstance(start, Progress):
-        start = Progress(0, float("nan"), start, optimizer.start(start))
-    theta, state, iteration, passed_over = start.theta, start.state, start.iteration, 0
+        start = Progress(0, float("nan"), start, optimizer.init(start))
+    theta, state, iteration, skipped = start.theta, start.state, start.iteration, 0
     xp, good = array_module(theta), True
-    looking = xp is np or patience > 0
+    looking = xp is np or max_skips > 0
     while iteration < iterations:
         support, query = draw()
         with np.errstate(over="ignore", invalid="ignore"):  # said once, below, and with a name
@@ -70,16 +70,16 @@ def train(algorithm: Algorithm, optimizer: Optimizer, start: Array | Progress, d
             good = good & xp.isfinite(loss) & xp.isfinite(outcome.theta_bar).all()
         if (looking or (iteration + 1) % CHECK_EVERY == 0 or iteration + 1 == iterations) and not good:
             in_data = non_finite(support, "support") or non_finite(query, "query")
-            if in_data or passed_over == patience:
+            if in_data or skipped == max_skips:
                 culprit = f"{in_data} is not finite" if in_data else _culprit(algorithm.layout, outcome)
                 where = "" if looking else f"seen {CHECK_EVERY} iterations after the last look, in "
                 raise NonFinite(f"{where}iteration {iteration + 1}: {culprit}")
-            passed_over += 1
+            skipped += 1
             continue
-        theta, state = optimizer.step(theta, outcome.theta_bar, state)
+        theta, state = optimizer.update(theta, outcome.theta_bar, state)
         iteration += 1
-        yield Progress(iteration, loss, theta, state, passed_over)
-        passed_over = 0
+        yield Progress(iteration, loss, theta, state, skipped)
+        skipped = 0
 
 
 def _culprit(layout: Layout, outcome: MetaGradient) -> str:

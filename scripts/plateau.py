@@ -41,7 +41,7 @@ def watch(job):
     recipe, family = daml.recipe(config, "post", seed), TwoPhase()
     tasks = family.sample(np.random.default_rng(0), TASKS)
     grid, source = family.grid(tasks, 201), family.sources(np.random.default_rng(1), tasks, config.K)
-    for progress in recipe._replace(iterations=iterations).updates(recipe.begin(), recipe.rng):
+    for progress in recipe._replace(iterations=iterations).updates(recipe.initial_progress(), recipe.rng):
         if progress.iteration % WATCH_EVERY == 0:
             counts = daml.live_units(config, "post", progress.theta, source, grid)
             yield progress.iteration, max(counts[0]), max(counts[-1])

@@ -25,7 +25,7 @@ from maml_numpy.parameters import per_task
 
 BASE = sinusoid.Config()
 OURS = {"init": "uniform_fan_in", "N": (1, 6), "K": 10, "every_step": True, "decay": 0.9, "clip": 20.0,
-        "patience": 10, "iterations": 100_000}
+        "max_skips": 10, "iterations": 100_000}
 FACTORS = {
     "initial weights": {"normal": {}, "He": {"init": "he_normal"}, "uniform": {"init": "uniform_fan_in"}},
     "inner steps": {"K = 1": {}, "K = 2": {"K": 2}, "K = 5": {"K": 5}, "K = 5,\nevery": {"K": 5, "every_step": True}},

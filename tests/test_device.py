@@ -93,11 +93,11 @@ def test_gradcheck_compares_a_device_with_numpy(monkeypatch, capsys):
     assert "FAIL" in capsys.readouterr().out
 
 
-OPTIMIZERS = [optim.SGD(0.1), optim.Adam(optim.Cosine(0.1, 10)), optim.Clipped(optim.Adam(0.1), 1.0)]
+OPTIMIZERS = [optim.SGD(0.1), optim.Adam(optim.Cosine(0.1, 10)), optim.ClipByNorm(optim.Adam(0.1), 1.0)]
 
 
 def test_every_optimizer_is_among_them():
-    assert {type(one) for one in OPTIMIZERS} == set(catalogue.public(optim, "step"))
+    assert {type(one) for one in OPTIMIZERS} == set(catalogue.public(optim, "update"))
 
 
 def draws(objective, device):
@@ -116,7 +116,7 @@ def test_training_is_the_same_and_seldom_waits(optimizer):
     for device in (False, True):
         start = there(theta) if device else theta
         *_, last = train(MAML(objective, 0.01), optimizer, start, draws(objective, device), 150)
-        if device and not isinstance(optimizer, optim.Clipped):  # which needs the length of every gradient
+        if device and not isinstance(optimizer, optim.ClipByNorm):  # which needs the length of every gradient
             assert strict.reads[0] == 2
         thetas.append(to_host(last.theta))
         losses_.append(float(last.loss))
@@ -146,7 +146,7 @@ def test_runs_go_on_from_one_library_to_the_other(tmp_path):
     for first, then in ((np, strict), (strict, np)):
         folder = tmp_path / first.__name__
         for library, iterations in ((first, 100), (then, 300)):
-            part = experiment.recipe(config, "maml", 0).on(library)._replace(iterations=iterations)
+            part = experiment.recipe(config, "maml", 0).to(library)._replace(iterations=iterations)
             *_, last = runs.train_in(folder, part, {}, 0)
             assert isinstance(last.theta, strict.StrictArray if library is strict else np.ndarray)
         assert (to_host(last.theta) == whole).all()

@@ -323,9 +323,9 @@ def test_index_form_of_the_trust_region():
 
 def test_index_form_of_the_divergences():
     y = RNG.standard_normal((4, 3))
-    form = execute("divergence", y=y, dkl=0.4, dusage=1.3)
+    form = execute("divergence", y=y, dkl=0.4, dmarginal_kl=1.3)
     found, cache = divergence(y)
-    assert np.allclose([form["kl"], form["usage"]], found, rtol=1e-12)
+    assert np.allclose([form["kl"], form["marginal_kl"]], found, rtol=1e-12)
     close(form["dy"], divergence_backward(cache, 0.4, 1.3))
 
 
@@ -340,7 +340,7 @@ def test_index_form_of_adam():
     theta, gradients = RNG.standard_normal(6), RNG.standard_normal((5, 6))
     optimizer = Adam(0.1, 0.7, 0.9, 1e-3)
     form = execute("Adam", theta=theta.copy(), gradients=gradients, beta=0.1, rho1=0.7, rho2=0.9, eps=1e-3)
-    after, state = theta, optimizer.start(theta)
+    after, state = theta, optimizer.init(theta)
     for gradient in gradients:
-        after, state = optimizer.step(after, gradient, state)
+        after, state = optimizer.update(after, gradient, state)
     close(form["theta_after"], after)

@@ -76,15 +76,15 @@ def test_patience_passes_over_batches_that_overflow_but_not_data_that_is_not_fin
             y[0, 0, 0] = value
             yield SUPPORT, Batch(QUERY.x, y)
 
-    def run(values, patience):
+    def run(values, max_skips):
         drawn = batches(values)
-        return list(train(Overflows(OBJECTIVE, 0.1), SGD(0.1), THETA, lambda: next(drawn), 3, patience))
+        return list(train(Overflows(OBJECTIVE, 0.1), SGD(0.1), THETA, lambda: next(drawn), 3, max_skips))
     seen = run([0.1, 10, 10, 0.2, 10, 0.3], 2)
-    assert [(progress.iteration, progress.passed_over) for progress in seen] == [(1, 0), (2, 2), (3, 1)]
+    assert [(progress.iteration, progress.skipped) for progress in seen] == [(1, 0), (2, 2), (3, 1)]
     assert (seen[-1].theta == run([0.1, 0.2, 0.3], 0)[-1].theta).all()
     with pytest.raises(NonFinite, match="iteration 2: the loss of task 0"):
         run([0.1, 10, 10, 0.2, 0.3], 1)
     with pytest.raises(NonFinite, match="iteration 2: query y of task 0 is not finite"):
         run([0.1, np.nan, 0.2, 0.3], 5)
-    with pytest.raises(ValueError, match="patience"):
+    with pytest.raises(ValueError, match="max_skips"):
         run([0.1], -1)

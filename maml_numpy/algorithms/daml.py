@@ -27,15 +27,15 @@ class DAML:
     """Adapt theta to unlabelled source inputs by a learned loss, judge it on labelled target examples, and learn theta
     and the loss's psi through the inner steps.
 
-    outer: the loss on target examples, of the main network. judge: the loss network, on [y, taps…]. criterion: the
-    distance of what the judge says from zero. alpha: inner learning rate, as for MAML. K: inner steps, at least 0; none
+    outer: the loss on target examples, of the main network. loss_network: on [y, taps…]. criterion: the distance of its
+    output from zero. alpha: inner learning rate, as for MAML. K: inner steps, at least 0; none
     adapts nothing. keep_caches: as for MAML. What is learned is one vector, theta and then psi; see `split`.
     There is no first-order form: its psi_bar is zero, so psi would stay at its random start.
     Raises ValueError for K < 0 and for what `rates.fixed` refuses.
     """
 
     outer: Supervised
-    judge: Network
+    loss_network: Network
     criterion: Loss
     alpha: Any
     K: int
@@ -48,15 +48,15 @@ class DAML:
 
     @cached_property
     def layout(self) -> Layout:
-        """The layout of theta, and of psi under the judge's names with "judge." before them."""
-        return beside(self.outer.layout, self.judge.layout, "judge")
+        """The layout of theta, and of psi under the loss network's names with "loss_network." before them."""
+        return beside(self.outer.layout, self.loss_network.layout, "loss_network")
 
     def split(self, theta: Array) -> tuple[Array, LearnedLoss]:
         """The learned vector's first part, theta (P,), and the inner loss with the second, psi, both views of it."""
         self.layout.check(theta)
         check_shared(theta)
         P = self.outer.layout.size
-        return theta[:P], LearnedLoss(self.outer.network, self.judge, self.criterion, theta[P:])
+        return theta[:P], LearnedLoss(self.outer.network, self.loss_network, self.criterion, theta[P:])
 
     def adapt(self, theta: Array, source: Inputs) -> Array:
         """theta: (P + P_psi,). source: inputs (T, K, D), one per inner step. Returns theta_K, (T, P).
@@ -96,5 +96,5 @@ class DAML:
     @classmethod
     def examples(cls) -> list[Any]:
         """See `Algorithm`."""
-        outer, judge = Supervised(mlp([2, 4, 3], Tanh, ["tanh1"]), MSE()), mlp([7, 3, 1], Tanh)
-        return [cls(outer, judge, MSE(), 0.2, K) for K in (1, 3)]
+        outer, loss_network = Supervised(mlp([2, 4, 3], Tanh, ["tanh1"]), MSE()), mlp([7, 3, 1], Tanh)
+        return [cls(outer, loss_network, MSE(), 0.2, K) for K in (1, 3)]

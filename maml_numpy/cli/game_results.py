@@ -13,7 +13,7 @@ from ..results import animation
 from .. import experiments, runs
 from ..rl import figures as pictures
 from ..rl.policy import softmax
-from ..rl.rollout import draw
+from ..rl.rollout import sample_action
 
 RECENT = 100  # episodes whose mean return is shown
 WATCHED_FPS = 15  # decisions a second: with four frames each, as fast as the console
@@ -32,8 +32,8 @@ def words(job):
     recent = deque(past, maxlen=max(1, RECENT // numbers.episodes))
 
     def shown(progress):
-        recent.append(progress.facts["mean_return"])
-        speed = progress.facts["decisions"] * numbers.skip / progress.facts["seconds"]
+        recent.append(progress.metrics["mean_return"])
+        speed = progress.metrics["decisions"] * numbers.skip / progress.metrics["seconds"]
         return (f"{progress.iteration * numbers.episodes:,} episodes, {speed:,.0f} frames/s, return "
                 f"{mean(recent):+.1f} over the last {len(recent) * numbers.episodes}")
     return shown
@@ -94,13 +94,13 @@ def game(job, limit):
     experiment = experiments.find(job.experiment)
     environment, network = experiment.make(job.config, job.method)
     theta, rng = network.by_layer(theta_of(job)), np.random.default_rng(job.seed)
-    x, over = environment.reset(job.seed), False
+    x, done = environment.reset(job.seed), False
     for _ in range(limit):
         logits = network.forward(theta, x)[0][0, :environment.A]
         yield environment.screen(), float(softmax(logits).pi[0])
-        outcome = environment.step(draw(logits.tolist(), rng.random())[0])
-        x, over = outcome.x, outcome.over
-        if over:
+        outcome = environment.step(sample_action(logits.tolist(), rng.random())[0])
+        x, done = outcome.observation, outcome.done
+        if done:
             return
 
 

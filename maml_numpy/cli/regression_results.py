@@ -65,7 +65,8 @@ def microseconds(experiment, jobs):
     for job in jobs:
         if job.folder and job.iterations and job.method not in runs_of:
             recipe = experiment.recipe(job.config, job.method, job.seed)
-            runs_of[job.method] = recipe._replace(iterations=10**9, patience=10**9).updates(recipe.begin(), recipe.rng)
+            endless = recipe._replace(iterations=10**9, max_skips=10**9)
+            runs_of[job.method] = endless.updates(recipe.initial_progress(), recipe.rng)
     times = {method: [] for method in runs_of}
     for _ in range(TIMED_BLOCKS):
         for method, updates in runs_of.items():

@@ -98,13 +98,13 @@ def work(job):
     experiment, shown = experiments.find(job.experiment), RESULTS[experiments.NAMES[job.experiment]]
     config = {"experiment": job.experiment, "method": job.method, "seed": job.seed, **asdict(job.config)}
     if job.folder and (job.left or not (job.folder / CHECKPOINT).exists()):
-        recipe = experiment.recipe(job.config, job.method, job.seed).on(backend.library(job.device), job.processes)
+        recipe = experiment.recipe(job.config, job.method, job.seed).to(backend.library(job.device), job.processes)
         words = shown.words(job)
         try:
             with closing(runs.train_in(job.folder, recipe, config, job.save_every)) as updates:
                 for progress in updates:
                     if progress.iteration % recipe.metrics_every == 0 or progress.iteration == job.iterations:
-                        yield progress.iteration, words(progress), progress.notes
+                        yield progress.iteration, words(progress), progress.warnings
         except ArithmeticError as error:
             raise ArithmeticError(f"{job}, {error}") from error
         except MemoryError as error:

@@ -5,10 +5,10 @@ from functools import partial
 
 from ..backend import Array
 from ..network import Network
-from ..rl.environments import Control, Environment
-from ..rl.training import Practice
+from ..rl.environments import ClassicControl, Environment
+from ..rl.training import PolicyTrainer
 from . import games
-from .games import RANDOM, Numbers, practice
+from .games import RANDOM, GameConfig, practice
 from .configuration import option
 
 METHODS = ("ppo", "reinforce", "trpo")
@@ -17,7 +17,7 @@ TITLES = {"ppo": "PPO with a critic", "reinforce": "REINFORCE", "trpo": "TRPO", 
 
 
 @dataclass(frozen=True)
-class Config(Numbers):
+class Config(GameConfig):
     """The numbers of one run. Raises ValueError for what makes no sense."""
 
     iterations: int = option(80, "rounds of playing and improving")
@@ -36,11 +36,11 @@ def settings(config: Config, method: str) -> Config:
 
 def make(config: Config, method: str) -> tuple[Environment, Network]:
     """The game, and the network that plays it."""
-    environment = Control(config.env)
+    environment = ClassicControl(config.env)
     return environment, games.network(environment, settings(config, method))
 
 
-def recipe(config: Config, method: str, seed: int) -> Practice:
+def recipe(config: Config, method: str, seed: int) -> PolicyTrainer:
     """How to train."""
     return practice(settings(config, method), method, seed, partial(make, config, method))
 

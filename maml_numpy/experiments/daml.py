@@ -18,7 +18,7 @@ from ..objectives import Supervised
 from ..results.figures import Panel, adaptation_panels, learned_loss_panels, steps_label
 from ..replay import Replayed
 from ..results.report import Statistics, statistics
-from ..runs import Recipe
+from ..runs import MetaTrainer
 from ..tasks import TwoPhase
 from ..tasks.two_phase import SOURCES
 from .configuration import TEST_SEED, check, option
@@ -71,10 +71,11 @@ def algorithm(config: Config, method: str) -> DAML:
 def start(config: Config, method: str, seed: int) -> Array:
     """Return theta_0 and psi before training, one vector, float32, drawn as in the post."""
     rng, daml = np.random.default_rng([seed, 0]), algorithm(config, method)
-    return np.concatenate([network.initialise(rng, uniform_fan_in) for network in (daml.outer.network, daml.judge)])
+    return np.concatenate([network.initialise(rng, uniform_fan_in)
+                           for network in (daml.outer.network, daml.loss_network)])
 
 
-def recipe(config: Config, method: str, seed: int) -> Recipe:
+def recipe(config: Config, method: str, seed: int) -> MetaTrainer:
     """How to train, in our setting or the post's. A task's support set is K source inputs without labels."""
     T, N_query, iterations, optimizer = settings(config, method)
     family = TwoPhase()
@@ -83,8 +84,8 @@ def recipe(config: Config, method: str, seed: int) -> Recipe:
         tasks = family.sample(rng, T)
         return family.sources(rng, tasks, config.K), family.examples(rng, tasks, N_query)
 
-    return Recipe(Replayed(algorithm(config, method)), optimizer, start(config, method, seed), draw,
-                  np.random.default_rng([seed, 1]), iterations)
+    return MetaTrainer(Replayed(algorithm(config, method)), optimizer, start(config, method, seed), draw,
+                       np.random.default_rng([seed, 1]), iterations)
 
 
 def split(config: Config, method: str, learned: Array) -> tuple[Array, Any]:

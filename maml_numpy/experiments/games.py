@@ -12,7 +12,7 @@ from ..network import Network
 from ..optim import Adam, Cosine
 from ..rl.environments import Environment, Pong
 from ..rl.policy import PPO, ActorCritic, PolicyLoss, Reinforce
-from ..rl.training import Minibatches, Practice, Update
+from ..rl.training import Minibatches, PolicyTrainer, Update
 from ..rl.trust_region import TrustRegion
 from ..rl.workers import Make, Workers
 from .configuration import TEST_SEED, check, option
@@ -21,7 +21,7 @@ RANDOM = "random"
 
 
 @dataclass(frozen=True)
-class Numbers:
+class GameConfig:
     """The numbers of a run on any game. Raises ValueError for what makes no sense."""
 
     iterations: int = option(60, "rounds of playing and improving")
@@ -71,12 +71,12 @@ def update(config: Any, method: str) -> Update:
                        config.size)
 
 
-def practice(config: Any, method: str, seed: int, make: Make) -> Practice:
+def practice(config: Any, method: str, seed: int, make: Make) -> PolicyTrainer:
     """How to train, with the numbers that `settings` gives. Raises ValueError where the game cannot be played."""
     _, net = make()
     theta = net.initialise(np.random.default_rng([seed, 0]), uniform_fan_in)
-    return Practice(make, net, theta, update(config, method), seed, np.random.default_rng([seed, 1]),
-                    config.iterations, config.episodes, config.gamma, config.lam if config.critic else 1.0)
+    return PolicyTrainer(make, net, theta, update(config, method), seed, np.random.default_rng([seed, 1]),
+                         config.iterations, config.episodes, config.gamma, config.lam if config.critic else 1.0)
 
 
 def scores(make: Make, theta: Array, episodes: int, processes: int) -> dict[str, list[float]]:

@@ -8,9 +8,9 @@ from ..backend import Array
 from ..network import Network
 from ..rl.environments import Environment, Pong
 from ..rl.figures import filters
-from ..rl.training import Practice
+from ..rl.training import PolicyTrainer
 from . import games
-from .games import RANDOM, Numbers, practice
+from .games import RANDOM, GameConfig, practice
 from .configuration import option
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ SOURCE: dict[str, Any] = {"iterations": 400, "episodes": 10, "skip": 1, "H": 512
 
 
 @dataclass(frozen=True)
-class Config(Numbers):
+class Config(GameConfig):
     """The numbers of one run. The post's setting has its own: they are in SOURCE. Raises ValueError for what makes no
     sense."""
 
@@ -51,7 +51,7 @@ def make(config: Config, method: str) -> tuple[Environment, Network]:
     return environment, games.network(environment, numbers)
 
 
-def recipe(config: Config, method: str, seed: int) -> Practice:
+def recipe(config: Config, method: str, seed: int) -> PolicyTrainer:
     """How to train."""
     return practice(settings(config, method), method, seed, partial(make, config, method))
 

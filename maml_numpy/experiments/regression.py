@@ -1,7 +1,7 @@
 """What the regression experiments share: unseen tasks to test on, the test itself, the panels of a figure."""
 
 from dataclasses import dataclass
-from typing import Any, Protocol, Sequence
+from typing import Any, Sequence
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from ..inner import adapt
 from ..objectives import Supervised
 from ..results.figures import Panel, steps_label
 from ..results.report import Statistics, statistics
+from ..tasks import Family
 from .configuration import TEST_SEED
 
 INITIALISERS = {"truncated_normal": truncated_normal, "he_normal": lambda sigma: he_normal,
@@ -21,19 +22,6 @@ HELD_OUT_SEED = 2018
 HELD_OUT_TASKS = 200  # on which the baselines' rates are tuned
 RATES = tuple(10.0 ** (i / 4) for i in range(-14, 1))  # four to a decade, from 0.0003 to 1
 CHUNK = 200  # tasks tested at a time, which bounds the memory of a fine grid
-
-
-class Family(Protocol):
-    """A distribution of regression tasks."""
-
-    def sample(self, rng: np.random.Generator, T: int) -> Any:
-        """Draw T tasks."""
-
-    def examples(self, rng: np.random.Generator, tasks: Any, N: int) -> Batch:
-        """Draw N examples of each."""
-
-    def grid(self, tasks: Any, N: int) -> Batch:
-        """N evenly spaced inputs of each, with labels."""
 
 
 @dataclass(frozen=True)

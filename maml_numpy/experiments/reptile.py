@@ -18,7 +18,7 @@ from ..optim import SGD, Adam, Linear, Optimizer
 from ..results.figures import adaptation_panels
 from ..replay import Replayed
 from ..results.report import Statistics
-from ..runs import Recipe
+from ..runs import MetaTrainer
 from ..tasks import Sinusoid
 from .configuration import check, option
 from .regression import UnseenTasks
@@ -83,7 +83,7 @@ def split(config: Config, method: str, learned: Array) -> tuple[Array, Any]:
     return learned, config.alpha
 
 
-def recipe(config: Config, method: str, seed: int) -> Recipe:
+def recipe(config: Config, method: str, seed: int) -> MetaTrainer:
     """How to train: each task's grid in a random order; the query set, which only reports, is the grid again."""
     family = config.tasks()
 
@@ -93,8 +93,8 @@ def recipe(config: Config, method: str, seed: int) -> Recipe:
         return Batch(grid.x[:, order], grid.y[:, order]), grid
 
     optimizer: Optimizer = Adam(1e-3) if method == "joint" else SGD(Linear(config.beta, config.iterations))
-    return Recipe(Replayed(algorithm(config, method)), optimizer, start(config, method, seed), draw,
-                  np.random.default_rng([seed, 1]), config.iterations)
+    return MetaTrainer(Replayed(algorithm(config, method)), optimizer, start(config, method, seed), draw,
+                       np.random.default_rng([seed, 1]), config.iterations)
 
 
 def unseen(config: Config) -> UnseenTasks:

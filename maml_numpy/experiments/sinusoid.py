@@ -14,11 +14,11 @@ from ..layers import ReLU
 from ..losses import MSE
 from ..network import mlp
 from ..objectives import Supervised
-from ..optim import SGD, Adam, Clipped, Cosine, Linear, Optimizer
+from ..optim import SGD, Adam, ClipByNorm, Cosine, Linear, Optimizer
 from ..results.figures import Panel, adaptation_panels
 from ..replay import Replayed
 from ..results.report import Statistics
-from ..runs import Recipe
+from ..runs import MetaTrainer
 from ..tasks import Sinusoid
 from .configuration import check, option
 from .regression import INITIALISERS, UnseenTasks
@@ -52,7 +52,7 @@ class Config:
     beta: float = option(1e-3, "outer learning rate (Adam)")
     decay: float = option(0.0, "share of the training, at its end, over which beta falls to 0 by a cosine")
     clip: float = option(0.0, "longest outer gradient, a longer one is scaled down to it; 0 sets no limit")
-    patience: int = option(0, "meta-batches in a row that are passed over when a task of theirs overflows; then stop")
+    max_skips: int = option(0, "meta-batches in a row that are passed over when a task of theirs overflows; then stop")
     reptile_K: int = option(5, "Reptile: inner steps in training, on minibatches of support and query examples")
     reptile_minibatch: int = option(10, "Reptile: examples in a minibatch")
     reptile_alpha: float = option(0.02, "Reptile: inner learning rate, in training and at test")
@@ -65,7 +65,7 @@ class Config:
     x: tuple[float, float] = option((-5.0, 5.0), "range of the inputs")
 
     def __post_init__(self) -> None:
-        check(self, iterations=0, T=1, N_query=1, K=1, patience=0, H=1, alpha=0, beta=0, clip=0, decay=0,
+        check(self, iterations=0, T=1, N_query=1, K=1, max_skips=0, H=1, alpha=0, beta=0, clip=0, decay=0,
               reptile_K=1, reptile_minibatch=1, reptile_alpha=0)
         if not 1 <= self.N[0] <= self.N[1]:
             raise ValueError(f"N must be a range of at least 1 in order, got {self.N}")
@@ -115,12 +115,12 @@ def split(config: Config, method: str, learned: Array) -> tuple[Array, Any]:
     return learned, config.reptile_alpha if method == "reptile" else config.alpha
 
 
-def recipe(config: Config, method: str, seed: int) -> Recipe:
+def recipe(config: Config, method: str, seed: int) -> MetaTrainer:
     """How to train: every method from the seed's start, on the seed's one stream of meta-batches."""
     tasks, low, high = config.tasks(), *config.N
     optimizer: Optimizer = Adam(Cosine(config.beta, config.iterations, config.decay) if config.decay else config.beta)
     if config.clip:
-        optimizer = Clipped(optimizer, config.clip)
+        optimizer = ClipByNorm(optimizer, config.clip)
     if method == "reptile":
         optimizer = SGD(Linear(config.reptile_beta, config.iterations))
 
@@ -131,8 +131,8 @@ def recipe(config: Config, method: str, seed: int) -> Recipe:
             support = Batch(*(np.concatenate(pair, axis=1) for pair in zip(support, query)))
         return support, query
 
-    return Recipe(Replayed(algorithm(config, method)), optimizer, start(config, method, seed), draw,
-                  np.random.default_rng([seed, 1]), config.iterations, config.patience)
+    return MetaTrainer(Replayed(algorithm(config, method)), optimizer, start(config, method, seed), draw,
+                       np.random.default_rng([seed, 1]), config.iterations, config.max_skips)
 
 
 def unseen(config: Config) -> UnseenTasks:

@@ -18,7 +18,7 @@ from ..optim import Adam
 from ..results.figures import adaptation_panels
 from ..replay import Replayed
 from ..results.report import Statistics
-from ..runs import Recipe
+from ..runs import MetaTrainer
 from ..tasks import Sinusoid
 from .configuration import check, option
 from .regression import UnseenTasks
@@ -81,7 +81,7 @@ def split(config: Config, method: str, learned: Array) -> tuple[Array, Any]:
     return learned, config.alpha
 
 
-def recipe(config: Config, method: str, seed: int) -> Recipe:
+def recipe(config: Config, method: str, seed: int) -> MetaTrainer:
     """How to train: a meta-batch of T tasks, one task with one query example, or sin(x) itself on a grid."""
     family, T, N_query = config.tasks(), *((config.T, config.N) if method == "batched" else (1, 1))
 
@@ -93,8 +93,8 @@ def recipe(config: Config, method: str, seed: int) -> Recipe:
         return family.examples(rng, tasks, config.N), family.examples(rng, tasks, N_query)
 
     beta, iterations = (FIT_BETA, config.fit_iterations) if method == "fit" else (config.beta, config.iterations)
-    return Recipe(Replayed(algorithm(config, method)), Adam(beta), start(config, method, seed), draw,
-                  np.random.default_rng([seed, 1]), iterations)
+    return MetaTrainer(Replayed(algorithm(config, method)), Adam(beta), start(config, method, seed), draw,
+                       np.random.default_rng([seed, 1]), iterations)
 
 
 def unseen(config: Config) -> UnseenTasks:

@@ -18,7 +18,7 @@ from ..optim import SGD, Adam, Cosine, Optimizer
 from ..results.figures import adaptation_panels
 from ..replay import Replayed
 from ..results.report import Statistics
-from ..runs import Recipe
+from ..runs import MetaTrainer
 from ..tasks import TwoPhase
 from .configuration import check, option
 from .regression import UnseenTasks
@@ -84,7 +84,7 @@ def settings(config: Any, method: str) -> tuple[int, int, int, Optimizer]:
     return config.T, config.N_query, config.iterations, Adam(beta)
 
 
-def recipe(config: Config, method: str, seed: int) -> Recipe:
+def recipe(config: Config, method: str, seed: int) -> MetaTrainer:
     """How to train, in our setting or the post's."""
     T, N_query, iterations, optimizer = settings(config, method)
     family = TwoPhase()
@@ -93,8 +93,8 @@ def recipe(config: Config, method: str, seed: int) -> Recipe:
         tasks = family.sample(rng, T)
         return family.examples(rng, tasks, N), family.examples(rng, tasks, N_query)
 
-    return Recipe(Replayed(algorithm(config, method)), optimizer, start(config, method, seed), draw,
-                  np.random.default_rng([seed, 1]), iterations)
+    return MetaTrainer(Replayed(algorithm(config, method)), optimizer, start(config, method, seed), draw,
+                       np.random.default_rng([seed, 1]), iterations)
 
 
 def unseen() -> UnseenTasks:

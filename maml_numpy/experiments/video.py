@@ -13,9 +13,9 @@ from ..network import Network
 from ..optim import Adam, Cosine
 from ..tasks import Squares
 from ..video import figures as pictures
-from ..video.codes import divergence, nearest
+from ..video.codes import divergence, one_hot_argmax
 from ..video.predictor import Predictor
-from ..video.training import Fit
+from ..video.training import PredictorTrainer
 from .configuration import TEST_SEED, check, option
 
 if TYPE_CHECKING:
@@ -93,14 +93,14 @@ def start(config: Config, method: str, seed: int) -> Array:
     return config.predictor(method).initialise(np.random.default_rng([seed, 0]), uniform_fan_in)
 
 
-def recipe(config: Config, method: str, seed: int) -> Fit:
+def recipe(config: Config, method: str, seed: int) -> PredictorTrainer:
     """How to train. Raises ValueError for a method that is neither in METHODS nor RANDOM."""
     if method not in (*METHODS, RANDOM):
         raise ValueError(f"unknown method {method!r}; choose from {', '.join(METHODS)}")
     squares = config.squares()
-    return Fit(config.predictor(method), Adam(Cosine(config.beta, config.iterations, config.decay)),
-               start(config, method, seed), lambda rng: squares.pairs(rng, config.N), np.random.default_rng([seed, 1]),
-               config.iterations, config.tau, config.hard)
+    return PredictorTrainer(config.predictor(method), Adam(Cosine(config.beta, config.iterations, config.decay)),
+                            start(config, method, seed), lambda rng: squares.pairs(rng, config.N),
+                            np.random.default_rng([seed, 1]), config.iterations, config.tau, config.hard)
 
 
 def test(config: Config, method: str, learned: Array) -> dict[str, Any]:
@@ -120,7 +120,7 @@ def test(config: Config, method: str, learned: Array) -> dict[str, Any]:
         code = drawn = np.ones((CHUNK, 1), learned.dtype)
         if predictor.encoder is not None:
             logits = predictor.logits(learned, x, following)
-            code, drawn = nearest(logits), one_hot(rng.integers(predictor.codes, size=CHUNK), predictor.codes)
+            code, drawn = one_hot_argmax(logits), one_hot(rng.integers(predictor.codes, size=CHUNK), predictor.codes)
             used.append(code.mean(axis=0))
             kls.append(float(divergence(logits)[0].kl))
         errors.append(((config.frames(predictor.predict(learned, x, code)) - following) ** 2).mean())

@@ -154,7 +154,7 @@ def algorithm_subjects(room: str, algorithm: Any, support: Any = None, query: An
     objective = getattr(inner, "outer", None) or getattr(inner, "objective", None)
     if support is None or query is None:
         network = _network(objective, "check_algorithm", "support and query")
-        if support is None and hasattr(inner, "judge"):  # adapts without labels, on an input for each step
+        if support is None and hasattr(inner, "loss_network"):  # adapts without labels, on an input for each step
             support = Inputs(rng.standard_normal((tasks, inner.K, network.D)))
         support = batch_of(network, rng, tasks, N) if support is None else support
         query = batch_of(network, rng, tasks, N_QUERY) if query is None else query

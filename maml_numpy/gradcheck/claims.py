@@ -6,7 +6,7 @@ from typing import Any, Callable, Iterator, Optional
 import numpy as np
 
 from .. import inner
-from ..backend import Array, mapped
+from ..backend import Array, tree_map
 from ..network import mlp
 from ..objectives import Supervised
 from ..parameters import Layout
@@ -160,7 +160,7 @@ def per_task_rows(subject: str, objective: Any, at: dict[str, Any]) -> Iterator[
 
 def one_task(batch: Any, t: int) -> Any:
     """The batch of one of its tasks."""
-    return mapped(np.ndarray, lambda part: part[t:t + 1], batch)
+    return tree_map(np.ndarray, lambda part: part[t:t + 1], batch)
 
 
 def psi_claims(subject: str, objective: Any, at: dict[str, Any], found: dict[str, Array],
@@ -179,7 +179,7 @@ def psi_claims(subject: str, objective: Any, at: dict[str, Any], found: dict[str
         return dtheta, make(psi).gradient(theta, at["batch"], at["dloss"], dtheta)[1]
 
     psi = objective.psi
-    layout = objective.judge.layout if hasattr(objective, "judge") else Layout({"psi": psi.shape})
+    layout = objective.loss_network.layout if hasattr(objective, "loss_network") else Layout({"psi": psi.shape})
     for claim in by_piece(subject, "psi ", layout, found["psi_bar"], psi,
                           lambda psi: (at["dtheta_bar"] * gradient(psi)[0]).sum(), lambda psi: kinks(gradient(psi)[1]),
                           "_bar"):

@@ -6,7 +6,7 @@ from typing import Any, Mapping, Optional
 
 import numpy as np
 
-from ..backend import Array, mapped
+from ..backend import Array, tree_map
 from ..layers import Layer
 from ..parameters import Layout, Views
 
@@ -70,7 +70,7 @@ def _shown(value: Any) -> str:
 
 def cast(value: Any, dtype: Any) -> Any:
     """`value` with its arrays of real or complex numbers in another dtype, through tuples, lists and dictionaries."""
-    return mapped(np.ndarray, lambda array: array.astype(dtype) if array.dtype.kind in "fc" else array, value)
+    return tree_map(np.ndarray, lambda array: array.astype(dtype) if array.dtype.kind in "fc" else array, value)
 
 
 def snapshot(value: Any, depth: int = DEPTH) -> Any:

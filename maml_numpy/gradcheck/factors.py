@@ -156,7 +156,7 @@ def in_factors(algorithm: Any, at: Meta) -> bool:
 def unfactored(algorithm: Any) -> Any:
     """The same algorithm with every vector as one array."""
     if isinstance(algorithm, DAML):
-        return _PlainDAML(algorithm.outer, algorithm.judge, algorithm.criterion, algorithm.alpha, algorithm.K)
+        return _PlainDAML(algorithm.outer, algorithm.loss_network, algorithm.criterion, algorithm.alpha, algorithm.K)
     return replace(algorithm, objective=Plain(algorithm.objective.network, algorithm.objective.criterion))
 
 

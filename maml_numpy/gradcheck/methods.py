@@ -142,7 +142,7 @@ def daml_claims(subject: str, outer: Supervised, judge: Network, K: int, alpha: 
         theta, inner = algorithm.split(both)
         return path_of(inner, theta, batches, rates)
 
-    yield from path_claims(subject, algorithm, at, path, outer, rng, learned_zeros(outer, "judge."))
+    yield from path_claims(subject, algorithm, at, path, outer, rng, learned_zeros(outer, "loss_network."))
 
 
 def path_claims(subject: str, algorithm: Any, at: Meta, path: Path, objective: Supervised,

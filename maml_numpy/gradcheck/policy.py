@@ -78,14 +78,14 @@ def softmax_claims(subject: str) -> Iterator[Any]:
     old, new = policy.softmax(rng.standard_normal((N, A))), policy.softmax(y)
     yield DirectionClaim(subject, "pi_dot", policy.fisher_times(new, y_dot),
                          lambda eps: policy.softmax(y + eps * y_dot).pi)
-    yield Claim(subject, "dy of log pi", policy.through(new, weights),
+    yield Claim(subject, "dy of log pi", policy.log_softmax_vjp(new, weights),
                 lambda v: (weights * policy.softmax(v).log_pi).sum(), y)
     yield Claim(subject, "dy of the divergence", new.pi - old.pi, lambda v: policy.kl(old, policy.softmax(v)).sum(), y)
     exact = -(new.pi * np.log(new.pi)).sum(axis=-1)
     yield verdict(subject, "entropy", "definition", policy.entropy(new), exact, COMPLEX_TOLERANCE)
     everything = [Decisions(np.full(N, action), old.pi[:, action], old.log_pi[:, action], np.zeros(N))
                   for action in range(A)]
-    mean = sum(each.advantage * policy.moved(new, each) for each in everything)
+    mean = sum(each.advantage * policy.approx_kl(new, each) for each in everything)
     yield verdict(subject, "mean of moved", "kl", mean, policy.kl(old, new), COMPLEX_TOLERANCE)
 
 

@@ -7,7 +7,7 @@ from typing import Any, Callable, NamedTuple, Sequence
 
 import numpy as np
 
-from ..backend import Array, found, mapped
+from ..backend import Array, tree_leaves, tree_map
 from ..batch import Batch
 from ..initialisers import he_normal
 from ..layers import Dense, ReLU, Tanh
@@ -77,7 +77,7 @@ def kinks(record: Any) -> Array:
     """On which side of every kink a computation was, as one vector, from the arrays that it kept, parameters aside:
     whole numbers, such as masks, signs and places of maxima, as they are; of others, which entries are exactly zero."""
     sides = [np.zeros(0)]
-    for array in found(np.ndarray, mapped(Pass, lambda run: list(run.caches), record)):
+    for array in tree_leaves(np.ndarray, tree_map(Pass, lambda run: list(run.caches), record)):
         real = array.real.ravel()
         whole = real[:1] % 1 == 0 and (real % 1 == 0).all()  # the first entry alone tells most
         sides.append(real if whole else real == 0)

@@ -5,7 +5,7 @@ from typing import Any, Callable, Iterator, Mapping, Optional
 
 import numpy as np
 
-from ..backend import Array, mapped
+from ..backend import Array, tree_map
 from ..layers import Layer
 from .contract import Maps, called, cast, changes, check_complex, check_shape, snapshot
 from .judge import COMPLEX_TOLERANCE, Claim, DirectionClaim, Row, by_piece, fact, verdict
@@ -159,7 +159,7 @@ def loss_claims(subject: str, loss: Any, y: Optional[Array] = None, target: Any 
                 signs=signs)
     yield Claim(subject, "y_bar", found["y_bar"], lambda v: (at["dy_bar"] * dy(v)).sum(), y, zero, signs)
     yield DirectionClaim(subject, "y_bar, along dy_bar", found["y_bar"], lambda eps: dy(y + eps * at["dy_bar"]), zero)
-    one, alone = (mapped(np.ndarray, lambda array: array[place], at) for place in (np.s_[:1], np.s_[0]))
+    one, alone = (tree_map(np.ndarray, lambda array: array[place], at) for place in (np.s_[:1], np.s_[0]))
     yield from alike(subject, "no task axis", evaluate({**alone, "dloss": np.array(alone["dloss"])}), evaluate(one))
     other = {**at, "dloss": rng.standard_normal(len(y)), "dy_bar": rng.standard_normal(y.shape)}
     yield from linear_rows(subject, evaluate, at, other, ("dloss",), ("dy", "y_bar"))

@@ -40,7 +40,7 @@ def code_claims(subject: str) -> Iterator[Any]:
     yield Claim(subject, "dlogits of both", found, lambda v: sum(np.multiply(weights, divergence(v)[0])), logits)
     q = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     wanted = (q * np.log(q * 5)).sum() / N, (q.mean(axis=0) * np.log(q.mean(axis=0) * 5)).sum()
-    yield verdict(subject, "kl and usage", "definition", np.array(divergence(logits)[0]), np.array(wanted),
+    yield verdict(subject, "kl and marginal_kl", "definition", np.array(divergence(logits)[0]), np.array(wanted),
                   COMPLEX_TOLERANCE)
 
 

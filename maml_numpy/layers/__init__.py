@@ -6,7 +6,7 @@ from .dense import Dense
 from .layer import Layer, plus, write
 from .pooling import MaxPool
 from .softmax import Softmax
-from .sparse import SparseDense, SparseRows, joined
+from .sparse import SparseDense, SparseRows, concatenate_rows
 
-__all__ = ["Convolution", "Dense", "Layer", "MaxPool", "ReLU", "Softmax", "SparseDense", "SparseRows", "Tanh", "joined",
-           "plus", "write"]
+__all__ = ["Convolution", "Dense", "Layer", "MaxPool", "ReLU", "Softmax", "SparseDense", "SparseRows", "Tanh",
+           "concatenate_rows", "plus", "write"]

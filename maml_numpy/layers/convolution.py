@@ -9,7 +9,7 @@ from .layer import Layer, plus
 from .products import outer, times, times_transposed
 
 ROWS = 192  # of a matrix product, about: fewer mean more calls, more leave the cache
-FEW = 8  # channels in, below which entries are taken together
+IM2COL_BELOW = 8  # channels in, below which entries are taken together
 
 
 class ConvolutionCache(NamedTuple):
@@ -48,8 +48,8 @@ class Convolution(Layer):
         self.shapes: Mapping[str, Shape] = {"W": (kernel * kernel * C_in, C_out), "b": (1, C_out)}
         entries = [(i, j) for i in range(kernel) for j in range(kernel)]
         # One by one they read and write the output once each; together they copy the input once each.
-        self._together = kernel > 1 and C_in < FEW
-        self._groups = [entries] if self._together else [[entry] for entry in entries]
+        self._im2col = kernel > 1 and C_in < IM2COL_BELOW
+        self._groups = [entries] if self._im2col else [[entry] for entry in entries]
 
     @property
     def blocks(self) -> Mapping[str, Shape]:
@@ -111,7 +111,7 @@ class Convolution(Layer):
         """The sum over o of (U_o x) W_o; W may have the bias below it."""
         xp, row = array_module(image), self.width_out * image.shape[-2]
         y = xp.zeros(image.shape[:-4] + (self.height_out * row, self.C_out), xp.result_type(image.dtype, W.dtype))
-        for pixels, rows, seen in self._meetings(image):
+        for pixels, rows, seen in self._tiles(image):
             y[pixels] += times(_side_by_side(seen), W[rows])
         return y
 
@@ -119,7 +119,7 @@ class Convolution(Layer):
         """The sum over o of U_oᵀ (dy W_oᵀ), (T, N, D); W may have the bias below it."""
         xp, N = array_module(dy), dy.shape[-2] // (self.height_out * self.width_out)
         image = self._blank(xp, dy.shape[:-2], N, xp.result_type(dy.dtype, W.dtype))
-        for pixels, rows, seen in self._meetings(image):
+        for pixels, rows, seen in self._tiles(image):
             share = times_transposed(dy[pixels], W[rows])
             for o, part in enumerate(seen):
                 part += share[..., o * self.C_in:(o + 1) * self.C_in].reshape(part.shape)
@@ -128,12 +128,12 @@ class Convolution(Layer):
     def _outer(self, image: Array, dy: Array, out: Array) -> None:
         """Write (U_o x)ᵀ dy of every o into out, one below the other."""
         out[...] = 0
-        for pixels, rows, seen in self._meetings(image):
+        for pixels, rows, seen in self._tiles(image):
             share = array_module(out).empty_like(out[rows])
             outer(_side_by_side(seen), dy[pixels], out=share)
             out[rows] += share
 
-    def _meetings(self, image: Array) -> Iterator[tuple[Any, Any, list[Array]]]:
+    def _tiles(self, image: Array) -> Iterator[tuple[Any, Any, list[Array]]]:
         """What meets: a few rows of output pixels, one or all entries o of the kernel, what these see from there.
 
         Yields the place in y, the place in W, and of each entry U_o x, a view (T, rows, width_out, N, C_in) of image.
@@ -159,7 +159,7 @@ class Convolution(Layer):
     def _blank(self, xp: Any, lead: Shape, N: int, dtype: Any) -> Array:
         """An image of zeros; in memory with channels before examples if entries are taken together."""
         shape = lead + (self.height + 2 * self.padding, self.width + 2 * self.padding)
-        if self._together:
+        if self._im2col:
             return xp.zeros(shape + (self.C_in, N), dtype).swapaxes(-1, -2)
         return xp.zeros(shape + (N, self.C_in), dtype)
 

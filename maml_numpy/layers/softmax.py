@@ -23,7 +23,7 @@ def log_softmax(x: Array) -> tuple[Array, Array]:
     return exp / total, shifted - xp.log(total)  # (softmax.1)
 
 
-def pushed(y: Array, v: Array) -> Array:
+def softmax_jvp(y: Array, v: Array) -> Array:
     """(diag y - yᵀ y) v, example by example, (..., M): how a softmax y moves when its logits move by v."""
     return y * (v - (y * v).sum(axis=-1, keepdims=True))  # (softmax.2)
 
@@ -47,12 +47,12 @@ class Softmax(Layer):
 
     def backward(self, params: Views, cache: SoftmaxCache, dy: Array) -> Array:
         """dy (T, N, M) -> dx (T, N, M)."""
-        return (1 / self.tau) * pushed(cache.y, dy)  # (softmax.4)
+        return (1 / self.tau) * softmax_jvp(cache.y, dy)  # (softmax.4)
 
     def tangent(self, params: Views, cache: SoftmaxCache, dx_bar: Optional[Array], dparams_bar: Optional[Views]
                 ) -> Array:
         """dx_bar (T, N, M) -> dy_bar (T, N, M)."""
-        return (1 / self.tau) * pushed(cache.y, dx_bar)  # (softmax.5)
+        return (1 / self.tau) * softmax_jvp(cache.y, dx_bar)  # (softmax.5)
 
     def curvature(self, params: Views, cache: SoftmaxCache, dy: Array, dx_bar: Optional[Array],
                   dparams_bar: Optional[Views]) -> Array:
@@ -61,7 +61,7 @@ class Softmax(Layer):
         along = (y * dx_bar).sum(axis=-1, keepdims=True)
         across = (y * dy).sum(axis=-1, keepdims=True)
         y_bar = dx_bar * dy - along * dy - across * dx_bar  # (softmax.6)
-        return (1 / self.tau) ** 2 * pushed(y, y_bar)  # (softmax.7)
+        return (1 / self.tau) ** 2 * softmax_jvp(y, y_bar)  # (softmax.7)
 
     @classmethod
     def examples(cls) -> list[Any]:

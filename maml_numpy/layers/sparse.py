@@ -13,43 +13,44 @@ BLOCK = 256  # rows that meet their columns together: enough for one product, fe
 
 
 class SparseRows(NamedTuple):
-    """N rows of which only the nonzeros are kept.
+    """N rows of which only the nonzeros are kept: compressed sparse rows (CSR), with SciPy's names.
 
-    index: the column of every nonzero, (nonzeros,) integers, row after row; no column twice in a row. value: the
-    nonzeros, (nonzeros,). start: where each row begins, and where the last one ends, (N + 1,) integers.
+    indices: the column of every nonzero, (nonzeros,) integers, row after row; no column twice in a row.
+    data: the nonzeros, (nonzeros,).
+    indptr: where each row begins, and where the last one ends, (N + 1,) integers.
     """
 
-    index: Array
-    value: Array
-    start: Array
+    indices: Array
+    data: Array
+    indptr: Array
 
     @property
     def N(self) -> int:
         """The number of rows; how wide they are only the layer knows."""
-        return len(self.start) - 1
+        return len(self.indptr) - 1
 
     def take(self, chosen: Array) -> "SparseRows":
         """The rows with these numbers, in this order."""
-        counts = np.diff(self.start)[chosen]
-        start = np.concatenate([[0], counts.cumsum()])
-        at = np.repeat(self.start[chosen] - start[:-1], counts) + np.arange(start[-1])
-        return SparseRows(self.index[at], self.value[at], start)
+        counts = np.diff(self.indptr)[chosen]
+        indptr = np.concatenate([[0], counts.cumsum()])
+        at = np.repeat(self.indptr[chosen] - indptr[:-1], counts) + np.arange(indptr[-1])
+        return SparseRows(self.indices[at], self.data[at], indptr)
 
     def row_of(self) -> Array:
         """The row that each nonzero lies in, (nonzeros,)."""
-        return np.repeat(np.arange(self.N), np.diff(self.start))
+        return np.repeat(np.arange(self.N), np.diff(self.indptr))
 
     def dense(self, D: int) -> Array:
         """The rows with their zeros, (N, D)."""
-        x = np.zeros((self.N, D), self.value.dtype)
-        x[self.row_of(), self.index] = self.value
+        x = np.zeros((self.N, D), self.data.dtype)
+        x[self.row_of(), self.indices] = self.data
         return x
 
 
-def joined(parts: list[SparseRows]) -> SparseRows:
+def concatenate_rows(parts: list[SparseRows]) -> SparseRows:
     """The rows of all parts, one after another."""
-    counts = np.concatenate([part.start[1:] - part.start[:-1] for part in parts])
-    return SparseRows(np.concatenate([part.index for part in parts]), np.concatenate([part.value for part in parts]),
+    counts = np.concatenate([part.indptr[1:] - part.indptr[:-1] for part in parts])
+    return SparseRows(np.concatenate([part.indices for part in parts]), np.concatenate([part.data for part in parts]),
                       np.concatenate([[0], counts.cumsum()]))
 
 
@@ -100,7 +101,7 @@ class SparseDense(Layer):
         blocks = self.split(x)
         if x.N == 1:  # no product of matrices: see "One row" in the note
             return np.einsum("nu,um->nm", blocks[0].x1, Wb[blocks[0].columns]), blocks
-        y = np.empty((x.N, self.M), np.result_type(Wb, x.value))
+        y = np.empty((x.N, self.M), np.result_type(Wb, x.data))
         for rows, columns, x1 in blocks:
             y[rows] = x1.dot(Wb[columns])  # (sparse.1)
         return y, blocks
@@ -123,28 +124,28 @@ class SparseDense(Layer):
     def split(self, x: SparseRows) -> list[Block]:
         """The rows in blocks of BLOCK, each with its active columns; rows whose rarest columns are near go together."""
         if x.N == 1:  # its columns are what its index says
-            return [Block(slice(None), _then(x.index, self.D, np.intp), _then(x.value, 1, x.value.dtype)[None])]
-        if len(x.index) and not 0 <= x.index.min() <= x.index.max() < self.D:
-            raise ValueError(f"columns must be in 0..{self.D - 1}, got {x.index.min()}..{x.index.max()}")
+            return [Block(slice(None), _appended(x.indices, self.D, np.intp), _appended(x.data, 1, x.data.dtype)[None])]
+        if len(x.indices) and not 0 <= x.indices.min() <= x.indices.max() < self.D:
+            raise ValueError(f"columns must be in 0..{self.D - 1}, got {x.indices.min()}..{x.indices.max()}")
         if x.N <= BLOCK:
-            return [self._block(slice(None), x, *_active(x.index, self.D))]
-        often = np.bincount(x.index, minlength=self.D)
-        rarest = np.zeros(x.N, often.dtype)
-        some = np.diff(x.start) > 0
-        rarest[some] = np.minimum.reduceat(often[x.index] * self.D + x.index, x.start[:-1][some])
-        order = np.argsort(rarest % self.D, kind="stable")
+            return [self._block(slice(None), x, *_active(x.indices, self.D))]
+        column_counts = np.bincount(x.indices, minlength=self.D)
+        rarest_column = np.zeros(x.N, column_counts.dtype)
+        some = np.diff(x.indptr) > 0
+        rarest_column[some] = np.minimum.reduceat(column_counts[x.indices] * self.D + x.indices, x.indptr[:-1][some])
+        order = np.argsort(rarest_column % self.D, kind="stable")
         blocks = []
         for rows in np.split(order, range(BLOCK, x.N, BLOCK)):
             part = x.take(rows)
-            blocks.append(self._block(rows, part, *_active(part.index, self.D)))
+            blocks.append(self._block(rows, part, *_active(part.indices, self.D)))
         return blocks
 
     def _block(self, rows: Any, x: SparseRows, columns: Array, place: Array) -> Block:
         """The block of these rows. place: where each nonzero's column stands among the columns."""
-        x1 = np.zeros((x.N, len(columns) + 1), x.value.dtype)
-        x1[x.row_of(), place] = x.value
+        x1 = np.zeros((x.N, len(columns) + 1), x.data.dtype)
+        x1[x.row_of(), place] = x.data
         x1[:, -1] = 1
-        return Block(rows, _then(columns, self.D, np.intp), x1)
+        return Block(rows, _appended(columns, self.D, np.intp), x1)
 
     @classmethod
     def examples(cls) -> list[Any]:
@@ -154,7 +155,7 @@ class SparseDense(Layer):
         return [(cls(7, 5), rows.take(np.array([1]))), (cls(7, 5), rows)]
 
 
-def _then(values: Array, last: int, dtype: Any) -> Array:
+def _appended(values: Array, last: int, dtype: Any) -> Array:
     """values (n,), and one more."""
     longer = np.empty(len(values) + 1, dtype)
     longer[:-1], longer[-1] = values, last

@@ -9,7 +9,7 @@ from typing import Any, Callable, NamedTuple, Optional, Sequence
 
 import numpy as np
 
-from ..backend import found, mapped
+from ..backend import tree_leaves, tree_map
 from .tracing import MAY_NOT, Call, Place, Trace, Traced, TraceError, name_of
 
 LINE = 64  # bytes of a cache line: where every block begins
@@ -94,13 +94,13 @@ class Program:
                 views[key] = np.ndarray(shape, dtype, memory[block], offset, strides)
             return views[key]
 
-        calls = [(call.function, mapped(Place, bound, call.arguments)) for call in recording.calls]
+        calls = [(call.function, tree_map(Place, bound, call.arguments)) for call in recording.calls]
         for i in sorted(constant):
             function, arguments = calls[i]
             function(*arguments)
         self._calls = [call for i, call in enumerate(calls) if i not in constant]
-        self._inputs = mapped(Place, bound, recording.inputs)
-        self._outputs = mapped(Place, bound, recording.outputs)
+        self._inputs = tree_map(Place, bound, recording.inputs)
+        self._outputs = tree_map(Place, bound, recording.outputs)
         self._kind = recording.kind
         self.operations = len(self._calls)
         self.size = sum({id(piece): piece.nbytes for piece in memory.values()}.values())
@@ -130,7 +130,7 @@ def record(function: Callable[..., Any], inputs: Sequence[Any]) -> tuple[Recordi
             raise TraceError(f"{MAY_NOT}be handed {type(one).__name__}: hand it NumPy arrays")
     trace = Trace()
     try:
-        outcome = function(*mapped(np.ndarray, trace.input, tuple(inputs)))
+        outcome = function(*tree_map(np.ndarray, trace.input, tuple(inputs)))
     except Exception as error:
         if trace.refusal is None or error is trace.refusal:
             raise
@@ -175,7 +175,7 @@ def constant_calls(recording: Recording) -> set[int]:
 
     def varies(i: int) -> bool:
         """Whether call i reads what varies, or writes where another call writes."""
-        mine, reads = written_place(calls[i]), list(found(Place, calls[i].arguments))
+        mine, reads = written_place(calls[i]), list(tree_leaves(Place, calls[i].arguments))
         if any(place.block in inputs or place.block not in writers for place in reads):
             return True
         reads.remove(mine)
@@ -269,7 +269,7 @@ def alike(one: Any, other: Any) -> bool:
 
 def blocks(argument: Any) -> set[int]:
     """Return the blocks of all places in an argument."""
-    return {place.block for place in found(Place, argument)}
+    return {place.block for place in tree_leaves(Place, argument)}
 
 
 def leaves(value: tuple) -> list[Any]:

@@ -7,7 +7,7 @@ from typing import Any, Callable, Iterator, NamedTuple, NoReturn, Optional
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
-from ..backend import found, mapped
+from ..backend import tree_leaves, tree_map
 from ..parameters import Shape
 
 ATTRIBUTES = frozenset({"shape", "dtype", "ndim", "size", "itemsize", "nbytes", "strides"})
@@ -96,9 +96,9 @@ class Trace:
         """Return what a function or a method of NumPy returns, a view where that is one."""
         if function in METADATA:
             return function(*self.values(arguments), **self.values(keywords))
-        if not any(True for _ in found(Traced, (arguments, keywords))):
-            arguments, keywords = mapped(np.ndarray, self._filled_with, (arguments, keywords))
-        sources = list(found(Traced, (arguments, keywords)))
+        if not any(True for _ in tree_leaves(Traced, (arguments, keywords))):
+            arguments, keywords = tree_map(np.ndarray, self._filled_with, (arguments, keywords))
+        sources = list(tree_leaves(Traced, (arguments, keywords)))
         if sources and isinstance(function, np.ufunc):
             return function(*arguments, **keywords)  # which comes back to `call_ufunc`
         if not sources or function in LIKE:
@@ -139,7 +139,7 @@ class Trace:
             if isinstance(array, Traced):
                 return array.place
             return array if array.flags.writeable else self._constant(array)  # the trace itself made the former
-        self.calls.append(Call(function, mapped((Traced, np.ndarray), recorded, arguments), result.place))
+        self.calls.append(Call(function, tree_map((Traced, np.ndarray), recorded, arguments), result.place))
         return result
 
     def target(self, out: Any) -> "Traced":
@@ -162,7 +162,7 @@ class Trace:
             value = array._value.view()
             value.flags.writeable = False
             return value
-        return mapped((Traced, np.ndarray), value_of, argument)
+        return tree_map((Traced, np.ndarray), value_of, argument)
 
     def new(self, value: Any) -> "Traced":
         """Return a traced array of a value that NumPy has just made, in a block of its own."""
@@ -291,7 +291,7 @@ class Traced(NDArrayOperatorsMixin):
         return self._trace.zeros_like(self)
 
     def __getitem__(self, key: Any) -> "Traced":
-        if any(one.dtype.kind == "b" for one in found(Traced, key)):
+        if any(one.dtype.kind == "b" for one in tree_leaves(Traced, key)):
             self._trace.refuse("take entries by a mask that it computed, because their number depends on values; "
                                "use xp.where")
         value = self._value[self._trace.values(key)]

@@ -17,15 +17,18 @@ SIGNS = np.array([-1, 1], np.float32)  # of a pixel that went dark, and of one t
 class Outcome(NamedTuple):
     """What came of an action.
 
-    x: what is seen next. reward: earned. end: whether the return ends here. over: whether the game does. cut: whether
-    it was only cut short, by a limit of time, and would have gone on.
+    observation: the next one.
+    reward: earned by the action.
+    return_ends: whether no later reward counts towards this one's return.
+    done: whether the episode ends.
+    truncated: whether it ends only because of a time limit, so that the return would have gone on.
     """
 
-    x: Any
+    observation: Any
     reward: float
-    end: bool
-    over: bool
-    cut: bool
+    return_ends: bool
+    done: bool
+    truncated: bool
 
 
 class Environment(Protocol):
@@ -90,9 +93,10 @@ class Pong:
 
     def step(self, action: int) -> Outcome:
         """Act for `skip` frames."""
-        self.frame, reward, over, cut, _ = self.env.step(action + 2)
-        return Outcome(self._change(), float(reward), reward != 0 or over or cut, over or cut,
-                       cut and not over and not reward)
+        self.frame, reward, terminated, truncated, _ = self.env.step(action + 2)
+        done = terminated or truncated
+        return Outcome(self._change(), float(reward), reward != 0 or done, done,
+                       truncated and not terminated and not reward)
 
     def screen(self) -> Array:
         """What a person sees, (210, 160, 3) uint8."""
@@ -101,14 +105,14 @@ class Pong:
     def _change(self) -> SparseRows:
         court = self.frame[COURT].ravel()
         lit = (court != BACKGROUND[0]) & (court != BACKGROUND[1]) & (court != 0)
-        index = (lit ^ self.lit).nonzero()[0]
+        indices = (lit ^ self.lit).nonzero()[0]
         self.lit = lit
-        start = ONE_ROW.copy()
-        start[1] = len(index)
-        return SparseRows(index, SIGNS[lit[index].view(np.uint8)], start)
+        indptr = ONE_ROW.copy()
+        indptr[1] = len(indices)
+        return SparseRows(indices, SIGNS[lit[indices].view(np.uint8)], indptr)
 
 
-class Control:
+class ClassicControl:
     """A gymnasium environment whose observation is a short vector, such as CartPole; the return ends with the game.
 
     Raises ValueError for an environment that is not there, or without a vector to see and a finite choice of actions.
@@ -132,8 +136,9 @@ class Control:
 
     def step(self, action: int) -> Outcome:
         """Act once."""
-        seen, reward, over, cut, _ = self.env.step(action)
-        return Outcome(seen.astype(np.float32)[None], float(reward), over or cut, over or cut, cut and not over)
+        observation, reward, terminated, truncated, _ = self.env.step(action)
+        done = terminated or truncated
+        return Outcome(observation.astype(np.float32)[None], float(reward), done, done, truncated and not terminated)
 
 
 def _gymnasium() -> Any:

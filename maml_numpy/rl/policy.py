@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from ..backend import Array, array_module
-from ..layers.softmax import log_softmax, pushed
+from ..layers.softmax import log_softmax, softmax_jvp
 from ..losses import Loss
 
 
@@ -17,13 +17,13 @@ class Decisions(NamedTuple):
     """What was decided, and what became of it; each (T, N), or (N,) without the task axis.
 
     action: 0, 1, … advantage: how much better than expected it went. log_prob: the action's log-probability when it was
-    taken. value: the return that a critic should have expected there.
+    taken. value_target: the return that a critic should have predicted there.
     """
 
     action: Array
     advantage: Array
     log_prob: Array
-    value: Array
+    value_target: Array
 
 
 class Policy(NamedTuple):
@@ -48,17 +48,17 @@ def kl(old: Policy, new: Policy) -> Array:
     return (old.pi * (old.log_pi - new.log_pi)).sum(axis=-1)  # (policy.3)
 
 
-def through(policy: Policy, dlog_pi: Array) -> Array:
+def log_softmax_vjp(policy: Policy, dlog_pi: Array) -> Array:
     """The way back through log pi: a gradient there, (..., A) -> dy (..., A)."""
     return dlog_pi - policy.pi * dlog_pi.sum(axis=-1, keepdims=True)  # (policy.4)
 
 
 def fisher_times(policy: Policy, y_dot: Array) -> Array:
     """(diag pi - pi piᵀ) y_dot, (..., A): the Fisher matrix of a softmax, which is also how pi moves with y."""
-    return pushed(policy.pi, y_dot)  # (policy.5)
+    return softmax_jvp(policy.pi, y_dot)  # (policy.5)
 
 
-def moved(policy: Policy, decisions: Decisions) -> Array:
+def approx_kl(policy: Policy, decisions: Decisions) -> Array:
     """An estimate, from the action taken alone, of how far the policy is from the one that took it.
 
     rho - 1 - log rho, (T, N), rho the ratio of new to old probability: its mean over actions drawn from the old policy
@@ -116,7 +116,7 @@ class PolicyLoss:
     def backward(self, cache: PolicyCache, dloss: Array) -> Array:
         """dloss (T,) -> dy (T, N, A)."""
         policy, chosen, slope, _ = cache
-        dy = slope[..., None] * through(policy, chosen)  # (policy.8)
+        dy = slope[..., None] * log_softmax_vjp(policy, chosen)  # (policy.8)
         if self.bonus:
             dy = dy + self.bonus * _entropy_slope(policy)  # (policy.9)
         return (dloss / slope.shape[-1])[..., None, None] * dy
@@ -124,7 +124,7 @@ class PolicyLoss:
     def curvature(self, cache: PolicyCache, dloss: Array, dy_bar: Array) -> Array:
         """dy_bar (T, N, A) -> y_bar (T, N, A)."""
         policy, chosen, slope, curve = cache
-        up = through(policy, chosen)
+        up = log_softmax_vjp(policy, chosen)
         steeper = curve * (up * dy_bar).sum(axis=-1)
         y_bar = steeper[..., None] * up - slope[..., None] * fisher_times(policy, dy_bar)  # (policy.10)
         if self.bonus:
@@ -204,7 +204,7 @@ class ActorCritic:
     def forward(self, y: Array, target: Decisions) -> tuple[Array, CriticCache]:
         """outputs y (T, N, A + 1) -> losses (T,)."""
         loss, cache = self.actor.forward(y[..., :-1], target)
-        r = y[..., -1] - target.value
+        r = y[..., -1] - target.value_target
         return loss + self.weight * (r * r).mean(axis=-1), CriticCache(cache, r)  # (policy.16)
 
     def backward(self, cache: CriticCache, dloss: Array) -> Array:

@@ -5,21 +5,24 @@ import numpy as np
 from ..backend import Array
 
 
-def advantages(reward: Array, value: Array, end: Array, beyond: Array, gamma: float, lam: float) -> Array:
+def advantages(reward: Array, value: Array, return_ends: Array, bootstrap_value: Array, gamma: float, lam: float
+               ) -> Array:
     """Generalised advantage estimates (Schulman et al. 2016, arXiv:1506.02438), float64, (N,).
 
-    reward, value (N,): of each decision, in order of time. end (N,): True where the return ends; the last must be.
-    beyond (N,): what would have been expected after an end, 0 where nothing follows. gamma: discount, lam: how far it
-    looks beyond the next value, both in [0, 1]. Without values, and with lam 1, these are the discounted returns.
+    reward, value (N,): of each decision, in order of time.
+    return_ends (N,): True where the return ends; the last must be.
+    bootstrap_value (N,): the predicted return after an end, 0 where nothing follows.
+    gamma: discount, in [0, 1]. lam: decay of the estimate's later terms, in [0, 1].
+    Without values, and with lam 1, these are the discounted returns.
     """
-    found, ahead, later = [], 0.0, 0.0  # the advantage and the value of the decision after this one
-    columns = (column[::-1].tolist() for column in (reward, value, end, beyond))
+    found, advantage, next_value = [], 0.0, 0.0  # the advantage and the value of the decision after this one
+    columns = (column[::-1].tolist() for column in (reward, value, return_ends, bootstrap_value))
     for r, v, stop, after in zip(*columns):
         if stop:
-            ahead, later = 0.0, after
-        ahead = r + gamma * later - v + gamma * lam * ahead  # (returns.1)
-        later = v
-        found.append(ahead)
+            advantage, next_value = 0.0, after
+        advantage = r + gamma * next_value - v + gamma * lam * advantage  # (returns.1)
+        next_value = v
+        found.append(advantage)
     return np.array(found[::-1])
 
 

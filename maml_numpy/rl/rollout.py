@@ -6,29 +6,33 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..backend import Array
-from ..layers import SparseRows, joined
+from ..layers import SparseRows, concatenate_rows
 from ..network import Network
 from .environments import Environment, Outcome
 
 
 class Episode(NamedTuple):
-    """One game, decision by decision, L of them.
+    """The L decisions of one episode.
 
-    x: what was seen, `SparseRows` or (L, D). action: (L,). log_prob: of the action when it was drawn, (L,). value: what
-    the critic expected, 0 without one, (L,). reward: what came of it, (L,). end: True where the return ends, (L,).
-    beyond: what the critic expected after the end of a game that was cut short, else 0, (L,).
+    observation: `SparseRows`, or (L, D).
+    action: (L,).
+    log_prob: the action's log-probability when it was drawn, (L,).
+    value: the critic's prediction of the return, 0 without a critic, (L,).
+    reward: (L,).
+    return_ends: True where the return ends, (L,).
+    bootstrap_value: the critic's prediction after the last decision of a truncated episode, else 0, (L,).
     """
 
-    x: Any
+    observation: Any
     action: Array
     log_prob: Array
     value: Array
     reward: Array
-    end: Array
-    beyond: Array
+    return_ends: Array
+    bootstrap_value: Array
 
 
-def draw(logits: list[float], u: float) -> tuple[int, float]:
+def sample_action(logits: list[float], u: float) -> tuple[int, float]:
     """The action whose share of [0, 1) holds u, by the softmax of the logits, and its log-probability."""
     top = max(logits)
     weights = [exp(z - top) for z in logits]
@@ -49,30 +53,32 @@ def play(env: Environment, network: Network, theta: Any, rng: np.random.Generato
     def outputs(x: Any) -> list[float]:
         y = network.forward(theta, x)[0][0].tolist()
         if not isfinite(sum(y)):
-            raise ArithmeticError(f"decision {len(seen) + 1}: the policy's outputs are {y}")
+            raise ArithmeticError(f"decision {len(observations) + 1}: the policy's outputs are {y}")
         return y
 
     critic = network.M > env.A
-    seen, steps = [], []
+    observations: list[Any] = []
+    steps = []
     outcome = Outcome(env.reset(seed), 0.0, False, False, False)
-    while not outcome.over:
-        y = outputs(outcome.x)
-        action, log_prob = draw(y[:env.A], rng.random())
-        seen.append(outcome.x)
+    while not outcome.done:
+        y = outputs(outcome.observation)
+        action, log_prob = sample_action(y[:env.A], rng.random())
+        observations.append(outcome.observation)
         outcome = env.step(action)
         if not isfinite(outcome.reward):
-            raise ArithmeticError(f"decision {len(seen)}: the reward is {outcome.reward}")
-        steps.append((action, log_prob, y[-1] if critic else 0.0, outcome.reward, outcome.end or outcome.over, 0.0))
-    actions, ends = (np.array([step[i] for step in steps]) for i in (0, 4))
-    log_probs, values, rewards, beyond = (np.array([step[i] for step in steps], np.float32) for i in (1, 2, 3, 5))
-    if outcome.cut and critic:
-        beyond[-1] = outputs(outcome.x)[-1]
-    return Episode(rows(seen), actions, log_probs, values, rewards, ends, beyond)
+            raise ArithmeticError(f"decision {len(observations)}: the reward is {outcome.reward}")
+        steps.append((action, log_prob, y[-1] if critic else 0.0, outcome.reward, outcome.return_ends or outcome.done))
+    actions, log_probs, values, rewards, ends = (np.array(column) for column in zip(*steps))
+    bootstrap_value = np.zeros(len(steps), np.float32)
+    if outcome.truncated and critic:
+        bootstrap_value[-1] = outputs(outcome.observation)[-1]
+    return Episode(concatenate_observations(observations), actions, log_probs.astype(np.float32),
+                   values.astype(np.float32), rewards.astype(np.float32), ends, bootstrap_value)
 
 
-def rows(parts: list[Any]) -> Any:
+def concatenate_observations(parts: list[Any]) -> Any:
     """Observations one after another."""
-    return joined(parts) if isinstance(parts[0], SparseRows) else np.concatenate(parts)
+    return concatenate_rows(parts) if isinstance(parts[0], SparseRows) else np.concatenate(parts)
 
 
 def take(x: Any, chosen: Array) -> Any:
@@ -80,7 +86,7 @@ def take(x: Any, chosen: Array) -> Any:
     return x.take(chosen) if isinstance(x, SparseRows) else x[chosen]
 
 
-def together(episodes: list[Episode]) -> Episode:
+def concatenate_episodes(episodes: list[Episode]) -> Episode:
     """All decisions of several episodes as if of one."""
-    return Episode(rows([episode.x for episode in episodes]),
+    return Episode(concatenate_observations([episode.observation for episode in episodes]),
                    *(np.concatenate(column) for column in list(zip(*episodes))[1:]))

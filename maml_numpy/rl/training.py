@@ -11,21 +11,25 @@ from ..network import Network
 from ..optim import Optimizer
 from ..parameters import Layout
 from ..training import NonFinite, Progress
-from .policy import DecisionLoss, Decisions, Policy, entropy, moved
+from .policy import DecisionLoss, Decisions, Policy, approx_kl, entropy
 from .returns import advantages, normalised
-from .rollout import take, together
+from .rollout import concatenate_episodes, take
 from .workers import Make, Workers
 
 
 class Collected(NamedTuple):
-    """The decisions of some episodes. x: what was seen. decisions: what was done, and what became of it."""
+    """The decisions of some episodes.
 
-    x: Any
+    observation: `SparseRows`, or (N, D).
+    decisions: what was decided, and what became of it, N of each.
+    """
+
+    observation: Any
     decisions: Decisions
 
     def take(self, chosen: Array) -> "Collected":
         """Some of them, by number."""
-        return Collected(take(self.x, chosen), Decisions(*(column[chosen] for column in self.decisions)))
+        return Collected(take(self.observation, chosen), Decisions(*(column[chosen] for column in self.decisions)))
 
 
 class Update(Protocol):
@@ -35,7 +39,7 @@ class Update(Protocol):
     def size(self) -> int:
         """As above."""
 
-    def start(self, theta: Array) -> Any:
+    def init(self, theta: Array) -> Any:
         """The state before the first update: a named tuple of arrays and numbers."""
 
     def improve(self, network: Network, theta: Array, state: Any, collected: Collected, rng: np.random.Generator
@@ -55,9 +59,9 @@ class Minibatches:
     updates: int
     size: int
 
-    def start(self, theta: Array) -> Any:
+    def init(self, theta: Array) -> Any:
         """The optimizer's."""
-        return self.optimizer.start(theta)
+        return self.optimizer.init(theta)
 
     def improve(self, network: Network, theta: Array, state: Any, collected: Collected, rng: np.random.Generator
                 ) -> tuple[Array, Any, dict[str, float]]:
@@ -67,23 +71,24 @@ class Minibatches:
         theta_bar = np.empty_like(theta)
         for _ in range(self.updates):
             part = collected.take(rng.choice(total, size, replace=False))
-            y, run = network.forward(theta, part.x)
+            y, run = network.forward(theta, part.observation)
             _, cache = self.loss.forward(y, part.decisions)
             network.backward(run, self.loss.backward(cache, one), theta_bar)
             if not np.isfinite(theta_bar).all():
                 raise NonFinite("the policy's gradient is not finite; a smaller beta may help")
-            theta, state = self.optimizer.step(theta, theta_bar, state)
-        loss, cache = self.loss.forward(network.forward(theta, part.x)[0], part.decisions)
-        return theta, state, {"samples": size, "loss": float(loss), **judged(self.loss.policy(cache), part.decisions)}
+            theta, state = self.optimizer.update(theta, theta_bar, state)
+        loss, cache = self.loss.forward(network.forward(theta, part.observation)[0], part.decisions)
+        metrics = policy_metrics(self.loss.policy(cache), part.decisions)
+        return theta, state, {"samples": size, "loss": float(loss), **metrics}
 
 
-def judged(policy: Policy, decisions: Decisions) -> dict[str, float]:
-    """The mean entropy of a policy on some decisions, and how far it moved from the one that took them."""
-    return {"entropy": float(entropy(policy).mean()), "kl": float(moved(policy, decisions).mean())}
+def policy_metrics(policy: Policy, decisions: Decisions) -> dict[str, float]:
+    """The mean entropy on some decisions, and the approximate KL divergence from the policy that took them, in nats."""
+    return {"entropy": float(entropy(policy).mean()), "kl": float(approx_kl(policy, decisions).mean())}
 
 
 @dataclass(frozen=True)
-class Practice:
+class PolicyTrainer:
     """How a policy is trained.
 
     make: makes the environment and the network, in other processes too. network: the same. theta: the start, (P,).
@@ -111,18 +116,18 @@ class Practice:
         """Of theta."""
         return self.network.layout
 
-    def begin(self) -> Progress:
+    def initial_progress(self) -> Progress:
         """Where training stands before its first iteration."""
-        return Progress(0, float("nan"), self.theta, self.update.start(self.theta))
+        return Progress(0, float("nan"), self.theta, self.update.init(self.theta))
 
-    def on(self, library: Any, processes: int = 1) -> "Practice":
+    def to(self, library: Any, processes: int = 1) -> "PolicyTrainer":
         """The same, played by so many processes. Raises ValueError for a device other than the CPU."""
         if library is not np:
             raise ValueError("policies are trained on the CPU: games run there, a decision at a time")
         return replace(self, workers=processes)
 
     def updates(self, start: Progress, rng: np.random.Generator) -> Generator[Progress, None, None]:
-        """Iterate until there were `iterations`, yielding after each; what to know of it is in `Progress.facts`."""
+        """Iterate until there were `iterations`, yielding after each; what to know of it is in `Progress.metrics`."""
         keep_freed_memory()
         theta, state = start.theta, start.state
         with Workers(self.make, self.workers, self.seed) as workers:
@@ -131,20 +136,22 @@ class Practice:
                 numbers = range(iteration * self.episodes, (iteration + 1) * self.episodes)
                 episodes, mishaps = workers.play(theta, numbers)
                 played = perf_counter()
-                game = together(episodes)
-                found = advantages(game.reward, game.value, game.end, game.beyond, self.gamma, self.lam)
-                decisions = Decisions(game.action, normalised(found).astype(theta.dtype), game.log_prob,
-                                      (found + game.value).astype(theta.dtype))  # (returns.3)
-                theta, state, facts = self.update.improve(self.network, theta, state, Collected(game.x, decisions), rng)
+                game = concatenate_episodes(episodes)
+                advantage = advantages(game.reward, game.value, game.return_ends, game.bootstrap_value, self.gamma,
+                                       self.lam)
+                decisions = Decisions(game.action, normalised(advantage).astype(theta.dtype), game.log_prob,
+                                      (advantage + game.value).astype(theta.dtype))  # (returns.3)
+                collected = Collected(game.observation, decisions)
+                theta, state, metrics = self.update.improve(self.network, theta, state, collected, rng)
                 scores = [float(episode.reward.sum()) for episode in episodes]
-                facts = {"mean_return": float(np.mean(scores)), "least": min(scores), "greatest": max(scores),
-                         "decisions": len(found), "rollout_seconds": round(played - began, 3),
-                         "seconds": round(perf_counter() - began, 3), **facts}
-                if self.update.size > len(found):
-                    mishaps.append(f"iteration {iteration + 1} has {len(found):,} decisions where {self.update.size:,} "
-                                   "were asked for: every update takes them all")
-                yield Progress(iteration + 1, facts.get("loss", 0.0), theta, state, 0, facts, mishaps)
+                metrics = {"mean_return": float(np.mean(scores)), "least": min(scores), "greatest": max(scores),
+                           "decisions": len(advantage), "rollout_seconds": round(played - began, 3),
+                           "seconds": round(perf_counter() - began, 3), **metrics}
+                if self.update.size > len(advantage):
+                    mishaps.append(f"iteration {iteration + 1} has {len(advantage):,} decisions where "
+                                   f"{self.update.size:,} were asked for: every update takes them all")
+                yield Progress(iteration + 1, metrics.get("loss", 0.0), theta, state, 0, metrics, mishaps)
 
-    def line(self, updates: Sequence[Progress]) -> dict[str, float]:
+    def metrics(self, updates: Sequence[Progress]) -> dict[str, float]:
         """What to know of the last of them."""
-        return dict(updates[-1].facts)
+        return dict(updates[-1].metrics)

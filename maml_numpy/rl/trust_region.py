@@ -49,7 +49,7 @@ def conjugate_gradients(times: Callable[[Array], Array], b: Array, iterations: i
     return s
 
 
-class Moved(NamedTuple):
+class TRPOState(NamedTuple):
     """t: updates so far."""
 
     t: int
@@ -77,12 +77,12 @@ class TrustRegion:
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
 
-    def start(self, theta: Array) -> Moved:
+    def init(self, theta: Array) -> TRPOState:
         """No updates."""
-        return Moved(0)
+        return TRPOState(0)
 
-    def improve(self, network: Network, theta: Array, state: Moved, collected: Any, rng: np.random.Generator
-                ) -> tuple[Array, Moved, dict[str, float]]:
+    def improve(self, network: Network, theta: Array, state: TRPOState, collected: Any, rng: np.random.Generator
+                ) -> tuple[Array, TRPOState, dict[str, float]]:
         """As `training.Update` says, with all that was collected."""
         x, decisions = collected
         one, loss = np.ones((), theta.dtype), Reinforce()
@@ -98,7 +98,7 @@ class TrustRegion:
 
         s = conjugate_gradients(times, dtheta, self.iterations)
         curvature = float(s @ times(s))
-        facts = {"loss": 0.0, "kl": 0.0, "entropy": float(entropy(old).mean()), "halvings": float(self.halvings)}
+        metrics = {"loss": 0.0, "kl": 0.0, "entropy": float(entropy(old).mean()), "halvings": float(self.halvings)}
         if curvature > 0:
             step = sqrt(2 * self.delta / curvature)  # (trust_region.8)
             for halvings in range(self.halvings):
@@ -108,7 +108,7 @@ class TrustRegion:
                 gain = float((np.expm1(log_ratio) * decisions.advantage).mean())  # (trust_region.10)
                 distance = float(kl(old, new).mean())
                 if gain > 0 and distance <= self.delta:
-                    facts |= {"loss": -gain, "kl": distance, "halvings": float(halvings)}
+                    metrics |= {"loss": -gain, "kl": distance, "halvings": float(halvings)}
                     theta = tried
                     break
-        return theta, Moved(state.t + 1), facts
+        return theta, TRPOState(state.t + 1), metrics

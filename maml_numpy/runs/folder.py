@@ -25,7 +25,7 @@ from ..training import Progress, train
 CHECKPOINT, CONFIG, METRICS, LOCK = "checkpoint.npz", "config.json", "metrics.jsonl", ".lock"
 
 
-class Training(Protocol):
+class Trainer(Protocol):
     """What can be trained in a folder.
 
     theta: the start, (P,). rng: what is drawn from, at the start. iterations: how many. metrics_every: iterations to a
@@ -41,24 +41,24 @@ class Training(Protocol):
     def layout(self) -> Layout:
         """Of theta."""
 
-    def begin(self) -> Progress:
+    def initial_progress(self) -> Progress:
         """Where training stands before its first iteration."""
 
-    def on(self, library: Any, processes: int = 1) -> "Training":
+    def to(self, library: Any, processes: int = 1) -> "Trainer":
         """The same on a device and with so many processes; raises ValueError where it cannot."""
 
     def updates(self, start: Progress, rng: np.random.Generator) -> Generator[Progress, None, None]:
         """Train from `start` to the end, yielding after each iteration."""
 
-    def line(self, updates: Sequence[Progress]) -> dict[str, float]:
+    def metrics(self, updates: Sequence[Progress]) -> dict[str, float]:
         """The numbers to keep of the iterations since the last line."""
 
 
-class Recipe(NamedTuple):
+class MetaTrainer(NamedTuple):
     """How to train.
 
     theta: the start, (P,). draw: generator -> support, query of one meta-batch. rng: that generator at the start.
-    iterations: how many outer updates. patience: of `training.train`. A `Training`.
+    iterations: how many outer updates. max_skips: of `training.train`. A `Trainer`.
     """
 
     algorithm: Algorithm
@@ -67,7 +67,7 @@ class Recipe(NamedTuple):
     draw: Callable[[np.random.Generator], tuple[Batch | Inputs, Batch]]
     rng: np.random.Generator
     iterations: int
-    patience: int = 0
+    max_skips: int = 0
     metrics_every: int = 100
 
     @property
@@ -75,27 +75,27 @@ class Recipe(NamedTuple):
         """The algorithm's."""
         return self.algorithm.layout
 
-    def begin(self) -> Progress:
+    def initial_progress(self) -> Progress:
         """No updates taken."""
-        return Progress(0, float("nan"), self.theta, self.optimizer.start(self.theta))
+        return Progress(0, float("nan"), self.theta, self.optimizer.init(self.theta))
 
     def updates(self, start: Progress, rng: np.random.Generator) -> Generator[Progress, None, None]:
         """As `training.train` yields them."""
-        return train(self.algorithm, self.optimizer, start, lambda: self.draw(rng), self.iterations, self.patience)
+        return train(self.algorithm, self.optimizer, start, lambda: self.draw(rng), self.iterations, self.max_skips)
 
-    def line(self, updates: Sequence[Progress]) -> dict[str, float]:
+    def metrics(self, updates: Sequence[Progress]) -> dict[str, float]:
         """The mean loss, and the meta-batches passed over."""
         return {"loss": float(sum(update.loss for update in updates) / len(updates)),
-                "passed_over": sum(update.passed_over for update in updates)}
+                "skipped": sum(update.skipped for update in updates)}
 
-    def on(self, library: Any, processes: int = 1) -> "Recipe":
+    def to(self, library: Any, processes: int = 1) -> "MetaTrainer":
         """The same with every array in `library`: the start, and what is drawn, which is drawn on the host. It is the
         work of one process."""
         return self._replace(theta=to_device(library, self.theta),
                              draw=lambda rng: tuple(to_device(library, batch) for batch in self.draw(rng)))
 
 
-def train_in(folder: Path, recipe: Training, config: Mapping[str, Any], save_every: float = 10.0) -> Iterator[Progress]:
+def train_in(folder: Path, recipe: Trainer, config: Mapping[str, Any], save_every: float = 10.0) -> Iterator[Progress]:
     """Train in `folder`, from its checkpoint where there is one, else from the start; yields after each update.
 
     config: plain JSON values, kept with the run; the caller sees to it that a checkpoint there is of the same one.
@@ -108,7 +108,7 @@ def train_in(folder: Path, recipe: Training, config: Mapping[str, Any], save_eve
     layout = recipe.layout
     with _only_process(folder):
         path, rng, saved = folder / CHECKPOINT, recipe.rng, -1
-        start = recipe.begin()
+        start = recipe.initial_progress()
         if path.exists():
             found = checkpoint.load(path)
             state = found.state_like(type(start.state)._make(map(to_host, start.state)))
@@ -130,7 +130,7 @@ def train_in(folder: Path, recipe: Training, config: Mapping[str, Any], save_eve
                 for progress in updates:
                     unwritten.append(progress._replace(theta=None, state=None))
                     if progress.iteration % recipe.metrics_every == 0 or progress.iteration == recipe.iterations:
-                        line = {"iteration": progress.iteration, **recipe.line(unwritten)}
+                        line = {"iteration": progress.iteration, **recipe.metrics(unwritten)}
                         metrics.write(json.dumps(line) + "\n")
                         metrics.flush()
                         unwritten = []

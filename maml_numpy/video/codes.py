@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..backend import Array, array_module
-from ..layers.softmax import Softmax, SoftmaxCache, log_softmax, pushed
+from ..layers.softmax import Softmax, SoftmaxCache, log_softmax, softmax_jvp
 
 
 def gumbel(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
@@ -17,7 +17,7 @@ def gumbel(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
     return rng.gumbel(size=shape)
 
 
-def nearest(y: Array) -> Array:
+def one_hot_argmax(y: Array) -> Array:
     """1 at the largest entry of every example and 0 elsewhere, (..., C)."""
     xp = array_module(y)
     return (xp.arange(y.shape[-1]) == y.real.argmax(axis=-1)[..., None]).astype(y.dtype)  # (codes.3)
@@ -26,8 +26,9 @@ def nearest(y: Array) -> Array:
 class GumbelSoftmax:
     """A sample of a categorical distribution, softened: softmax((logits + noise) / tau).
 
-    tau: the temperature, above 0. hard: hand out `nearest` of the sample, one code and nothing of the others; the way
-    back is by definition that of the soft sample (straight-through). Raises ValueError for a tau that is not positive.
+    tau: the temperature, above 0.
+    hard: hand out `one_hot_argmax` of the sample; backward is by definition that of the soft sample (straight-through).
+    Raises ValueError for a tau that is not positive.
     """
 
     def __init__(self, tau: float, hard: bool = False):
@@ -36,7 +37,7 @@ class GumbelSoftmax:
     def forward(self, logits: Array, noise: Array) -> tuple[Array, SoftmaxCache]:
         """logits, noise (N, C) -> the code (N, C)."""
         y, cache = self.softmax.forward({}, logits + noise)  # (codes.1)
-        return nearest(y) if self.hard else y, cache
+        return one_hot_argmax(y) if self.hard else y, cache
 
     def backward(self, cache: SoftmaxCache, dcode: Array) -> Array:
         """dcode (N, C) -> dlogits (N, C)."""
@@ -44,22 +45,23 @@ class GumbelSoftmax:
 
 
 class KLCache(NamedTuple):
-    """q: the distribution of every example, (N, C). log_q: its logarithm. log_usage: that of its mean, (C,)."""
+    """q: the distribution of every example, (N, C). log_q: its logarithm. log_marginal: that of its mean, (C,)."""
 
     q: Array
     log_q: Array
-    log_usage: Array
+    log_marginal: Array
 
 
 class Divergence(NamedTuple):
     """How far codes are from uniform ones, in nats.
 
-    kl: mean over examples, 0 to log C. usage: of the mean over examples, 0 if every code is used as often as any other;
-    the rest of kl is what the code tells of its example.
+    kl: the mean over examples, 0 to log C.
+    marginal_kl: of the mean distribution, 0 if every code is used equally often; kl - marginal_kl is the information
+    that the code carries about its example.
     """
 
     kl: Array
-    usage: Array
+    marginal_kl: Array
 
 
 def divergence(logits: Array) -> tuple[Divergence, KLCache]:
@@ -67,12 +69,12 @@ def divergence(logits: Array) -> tuple[Divergence, KLCache]:
     xp = array_module(logits)
     q, log_q = log_softmax(logits)
     top, even = log_q.real.max(axis=0), log(q.shape[-1])
-    log_usage = top + xp.log(xp.exp(log_q - top).mean(axis=0))  # not log of the mean: q may round to zero
+    log_marginal = top + xp.log(xp.exp(log_q - top).mean(axis=0))  # not log of the mean: q may round to zero
     kl = (q * log_q).sum(axis=-1).mean() + even  # (codes.4)
-    usage = (q.mean(axis=0) * log_usage).sum() + even  # (codes.5)
-    return Divergence(kl, usage), KLCache(q, log_q, log_usage)
+    marginal_kl = (q.mean(axis=0) * log_marginal).sum() + even  # (codes.5)
+    return Divergence(kl, marginal_kl), KLCache(q, log_q, log_marginal)
 
 
-def divergence_backward(cache: KLCache, dkl: float, dusage: float) -> Array:
-    """dlogits (N, C) for gradients dkl and dusage at the two."""
-    return pushed(cache.q, dkl * cache.log_q + dusage * cache.log_usage) / len(cache.q)  # (codes.6)
+def divergence_backward(cache: KLCache, dkl: float, dmarginal_kl: float) -> Array:
+    """dlogits (N, C) for gradients dkl and dmarginal_kl at the two."""
+    return softmax_jvp(cache.q, dkl * cache.log_q + dmarginal_kl * cache.log_marginal) / len(cache.q)  # (codes.6)

@@ -20,7 +20,7 @@ class Parts(NamedTuple):
 
     reconstruction: float
     kl: float
-    usage: float
+    marginal_kl: float
 
 
 class Predictor:
@@ -81,15 +81,15 @@ class Predictor:
         dtheta = np.empty_like(theta)
         of_filters, of_mask, *of_encoder = self.split(theta)
         d_filters, d_mask, *d_encoder = self.split(dtheta)
-        code, kl, usage = np.ones((len(x), 1), theta.dtype), 0.0, 0.0
+        code, kl, marginal_kl = np.ones((len(x), 1), theta.dtype), 0.0, 0.0
         if self.encoder is not None:
             logits, seen = self.encoder.forward(of_encoder[0], side_by_side(x, following))
             code, sample = sampler.forward(logits, noise)
-            (kl, usage), kl_cache = divergence(logits)
+            (kl, marginal_kl), kl_cache = divergence(logits)
         mask, chosen = self.mask.forward(of_mask, code)
         z, filtered = self.filters.forward(of_filters, x)
         reconstruction, cache = self.criterion.forward(mixed(z, mask), following)
-        loss = reconstruction + self.weight * kl + self.balance * usage  # (predictor.2)
+        loss = reconstruction + self.weight * kl + self.balance * marginal_kl  # (predictor.2)
 
         dy = self.criterion.backward(cache, np.ones((), theta.dtype))
         self.filters.backward(filtered, mixed_back_images(dy, mask), d_filters)
@@ -99,7 +99,7 @@ class Predictor:
             dlogits = sampler.backward(sample, dcode)
             dlogits = dlogits + divergence_backward(kl_cache, self.weight, self.balance)  # (predictor.5)
             self.encoder.backward(seen, dlogits, d_encoder[0])
-        return loss, Parts(reconstruction, kl, usage), dtheta
+        return loss, Parts(reconstruction, kl, marginal_kl), dtheta
 
 
 def side_by_side(x: Array, following: Array) -> Array:

@@ -15,8 +15,8 @@ from .predictor import Predictor
 
 
 @dataclass(frozen=True)
-class Fit:
-    """How a predictor is trained; a `runs.Training`.
+class PredictorTrainer:
+    """How a predictor is trained; a `runs.Trainer`.
 
     theta: the start, (P,). draw: generator -> frames and what followed, x, y (N, D). tau: the temperature of the codes
     at the first update and at the last; in between it falls by one factor an update. hard: of `GumbelSoftmax`.
@@ -38,11 +38,11 @@ class Fit:
         """The predictor's."""
         return self.predictor.layout
 
-    def begin(self) -> Progress:
+    def initial_progress(self) -> Progress:
         """No updates taken."""
-        return Progress(0, float("nan"), self.theta, self.optimizer.start(self.theta))
+        return Progress(0, float("nan"), self.theta, self.optimizer.init(self.theta))
 
-    def on(self, library: Any, processes: int = 1) -> "Fit":
+    def to(self, library: Any, processes: int = 1) -> "PredictorTrainer":
         """The same; raises ValueError for a device other than the CPU."""
         if library is not np:
             raise ValueError("predictors of video are trained on the CPU")
@@ -65,11 +65,11 @@ class Fit:
             if not (np.isfinite(loss) and np.isfinite(dtheta).all()):
                 raise NonFinite(f"iteration {iteration + 1}: the loss or its gradient is not finite; a smaller beta or "
                                 "a larger tau may help")
-            theta, state = self.optimizer.step(theta, dtheta, state)
-            facts = {name: float(part) for name, part in parts._asdict().items()}
-            yield Progress(iteration + 1, float(loss), theta, state, 0, facts)
+            theta, state = self.optimizer.update(theta, dtheta, state)
+            metrics = {name: float(part) for name, part in parts._asdict().items()}
+            yield Progress(iteration + 1, float(loss), theta, state, 0, metrics)
 
-    def line(self, updates: Sequence[Progress]) -> dict[str, float]:
+    def metrics(self, updates: Sequence[Progress]) -> dict[str, float]:
         """The mean loss, and the means of its parts."""
-        means = {name: float(np.mean([update.facts[name] for update in updates])) for name in updates[0].facts}
+        means = {name: float(np.mean([update.metrics[name] for update in updates])) for name in updates[0].metrics}
         return {"loss": float(np.mean([update.loss for update in updates])), **means}

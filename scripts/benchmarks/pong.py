@@ -59,8 +59,8 @@ def play_dense(numbers, weights, seed):
             action = int(shares.probs[0, 1] > rng.random())
             outcome = env.step(action)
             value = float(y[0, 2]) if y.shape[1] > 2 else 0.0
-            steps.append((x, action, float(shares.probs[0, action]), value, outcome.reward, outcome.end))
-            x, over = outcome.x, outcome.over
+            steps.append((x, action, float(shares.probs[0, action]), value, outcome.reward, outcome.return_ends))
+            x, over = outcome.observation, outcome.done
     return steps
 
 
@@ -97,7 +97,7 @@ def measure(method, rounds, processes):
     config = pong.Config()
     numbers = pong.settings(config, method)
     recipe = replace(pong.recipe(config, method, 0), workers=processes)
-    ours = recipe.updates(recipe.begin(), recipe.rng)
+    ours = recipe.updates(recipe.initial_progress(), recipe.rng)
     speeds = {"emulator alone": [], "maml_numpy": [], "dense PyTorch": []}
     try:
         import torch
@@ -111,8 +111,8 @@ def measure(method, rounds, processes):
         for number in range(rounds + 1):  # the first warms up
             alone = pool.starmap(play_alone, zip(repeat(numbers.skip), range(processes)), chunksize=1)
             speeds["emulator alone"].append(numbers.skip * sum(count / seconds for count, seconds in alone))
-            facts = next(ours).facts
-            speeds["maml_numpy"].append(numbers.skip * facts["decisions"] / facts["seconds"])
+            metrics = next(ours).metrics
+            speeds["maml_numpy"].append(numbers.skip * metrics["decisions"] / metrics["seconds"])
             if "dense PyTorch" in speeds:
                 begin = perf_counter()
                 count = dense_round(numbers, pool, policy, optimizer,

@@ -51,7 +51,7 @@ def test_sgd_moves_the_share_beta_of_the_way_to_the_mean_of_the_adapted(beta):
     theta_K = adapt(OBJECTIVE, THETA, [SUPPORT] * 3, 0.1)
     theta_bar = Reptile(OBJECTIVE, 0.1, 3, problems.N).meta_gradient(THETA, SUPPORT, QUERY).theta_bar
     optimizer = SGD(beta)
-    theta, _ = optimizer.step(THETA, theta_bar, optimizer.start(THETA))
+    theta, _ = optimizer.update(THETA, theta_bar, optimizer.init(THETA))
     assert np.allclose(theta, (1 - beta) * THETA + beta * theta_K.mean(axis=0), rtol=1e-13, atol=1e-15)
 
 

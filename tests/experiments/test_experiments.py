@@ -14,7 +14,7 @@ from maml_numpy.experiments import regression, reptile, sinusoid
 from maml_numpy.experiments import sinusoid_small as small
 from maml_numpy.inner import adapt
 from maml_numpy.losses import MSE
-from maml_numpy.optim import SGD, Adam, Clipped, Cosine, Linear
+from maml_numpy.optim import SGD, Adam, ClipByNorm, Cosine, Linear
 from maml_numpy.training import train
 
 CONFIG = sinusoid.Config(iterations=7, T=3, N=(4, 4), N_query=5, K=2, alpha=0.02, beta=0.005, H=6, sigma=0.5,
@@ -93,7 +93,7 @@ def test_recipe_draws_one_set_of_tasks_and_fresh_examples():
 def test_recipe_draws_every_size_of_support_set_and_clips_and_decays_as_configured():
     recipe = sinusoid.recipe(replace(CONFIG, N=(2, 4), clip=3.0, decay=0.5), "maml", 5)
     assert {recipe.draw(recipe.rng)[0].x.shape[1] for _ in range(40)} == {2, 3, 4}
-    assert recipe.optimizer == Clipped(Adam(Cosine(0.005, 7, 0.5)), 3.0)
+    assert recipe.optimizer == ClipByNorm(Adam(Cosine(0.005, 7, 0.5)), 3.0)
 
 
 def test_start_depends_on_seed_and_sigma_alone():

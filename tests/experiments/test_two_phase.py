@@ -88,7 +88,8 @@ def test_daml_is_tested_on_both_waves(monkeypatch):
     small(monkeypatch, daml)
     config = daml.Config()
     learned, algorithm = daml.start(config, "daml", 0), daml.algorithm(config, "daml")
-    assert algorithm.judge.layout.shapes["dense1.W"] == (65, 32) and algorithm.outer.network.taps == ("relu2", "relu1")
+    assert algorithm.loss_network.layout.shapes["dense1.W"] == (65, 32)
+    assert algorithm.outer.network.taps == ("relu2", "relu1")
     found = daml.test(config, "daml", learned)["DAML, our setting"]["source inputs"]
     assert len(found["mean"]) == 6 and all(0 <= share <= 1 for share in found["correct"])
     rng = np.random.default_rng(2017)

@@ -82,7 +82,7 @@ def test_rows_taken_a_few_at_a_time_change_nothing(layer, monkeypatch):
 @pytest.mark.parametrize("few", [1, 100], ids=["one by one", "together"])
 def test_rows_taken_a_few_at_a_time_are_proved_too(monkeypatch, few, own):
     monkeypatch.setattr(convolution, "ROWS", 2 * 4 * N)  # of five rows of four pixels: two, two and one
-    monkeypatch.setattr(convolution, "FEW", few)
+    monkeypatch.setattr(convolution, "IM2COL_BELOW", few)
     layer = Convolution(4, 3, 2, 1, kernel=2, padding=1)
     assert (layer.height_out, layer.width_out) == (5, 4)
     assert not failures(layer, own)
@@ -92,7 +92,7 @@ def test_rows_taken_a_few_at_a_time_are_proved_too(monkeypatch, few, own):
 def test_few_channels_meet_all_entries_at_once_and_many_meet_one_by_one(C_in, products):
     layer, x = Convolution(28, 28, C_in, 64, padding=1), np.zeros((1, 28 * 28 * C_in))
     _, (image,) = layer.forward({"Wb": np.zeros((9 * C_in + 1, 64))}, x)
-    assert len(list(layer._meetings(image))) == products  # 28 rows of 28 pixels, six at a time
+    assert len(list(layer._tiles(image))) == products  # 28 rows of 28 pixels, six at a time
 
 
 @each_layer
@@ -101,7 +101,7 @@ def test_entries_together_and_one_by_one_are_the_same(layer, dtype, monkeypatch)
     arguments, found = drawn(layer, (T,), dtype), []
     sizes = {name: getattr(layer, name) for name in ("height", "width", "C_in", "C_out", "kernel", "stride", "padding")}
     for few in (1, 100):
-        monkeypatch.setattr(convolution, "FEW", few)
+        monkeypatch.setattr(convolution, "IM2COL_BELOW", few)
         found.append(all_passes(Convolution(**sizes), *arguments))
     close(*found)
 
@@ -238,7 +238,7 @@ class Overwritten(Convolution):
 
     def _times_transposed(self, dy, W):
         image = self._blank(np, dy.shape[:-2], N, dy.dtype)
-        for pixels, rows, seen in self._meetings(image):
+        for pixels, rows, seen in self._tiles(image):
             for o, part in enumerate(seen):
                 share = (dy[pixels] @ W[rows].swapaxes(-1, -2))[..., o * self.C_in:(o + 1) * self.C_in]
                 part[...] = share.reshape(part.shape)

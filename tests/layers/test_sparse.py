@@ -5,7 +5,7 @@ import pytest
 from helpers.problems import sparse_rows
 
 from maml_numpy.initialisers import he_normal
-from maml_numpy.layers import Dense, SparseDense, SparseRows, joined
+from maml_numpy.layers import Dense, SparseDense, SparseRows, concatenate_rows
 
 RNG = np.random.default_rng(0)
 D, M = 40, 3
@@ -17,7 +17,7 @@ def frames(N):
     for n in range(N):
         index = np.unique(RNG.integers(n * 7 % 30, n * 7 % 30 + 10, size=n % 5))
         parts.append(SparseRows(index, RNG.choice([-1.0, 1.0], len(index)), np.array([0, len(index)])))
-    return joined(parts)
+    return concatenate_rows(parts)
 
 
 @pytest.mark.parametrize("N", [1, 5, 256, 1000])
@@ -56,8 +56,9 @@ def test_it_begins_as_the_initialiser_draws_with_biases_of_zero():
 @pytest.mark.parametrize("N", [1, 257, 513])
 def test_the_order_within_a_row_does_not_matter(N):
     x, params = frames(N), {"Wb": RNG.standard_normal((D + 1, M))}
-    back = np.concatenate([np.arange(stop - 1, start - 1, -1) for start, stop in zip(x.start, x.start[1:])]).astype(int)
-    y, _ = SparseDense(D, M).forward(params, SparseRows(x.index[back], x.value[back], x.start))
+    rows = zip(x.indptr, x.indptr[1:])
+    back = np.concatenate([np.arange(stop - 1, start - 1, -1) for start, stop in rows]).astype(int)
+    y, _ = SparseDense(D, M).forward(params, SparseRows(x.indices[back], x.data[back], x.indptr))
     assert np.allclose(y, x.dense(D) @ params["Wb"][:-1] + params["Wb"][-1])
 
 
@@ -66,8 +67,8 @@ def test_rows_that_nothing_is_active_in_keep_their_gradient_at_zero():
     params, out = {"Wb": RNG.standard_normal((D + 1, M))}, {"Wb": np.full((D + 1, M), np.nan)}
     _, cache = layer.forward(params, x)
     layer.gradient(params, cache, RNG.standard_normal((600, M)), out)
-    never = np.setdiff1d(np.arange(D), x.index)
-    assert len(never) and not out["Wb"][never].any() and out["Wb"][np.unique(x.index)].all()
+    never = np.setdiff1d(np.arange(D), x.indices)
+    assert len(never) and not out["Wb"][never].any() and out["Wb"][np.unique(x.indices)].all()
 
 
 def test_blocks_share_columns():
@@ -79,7 +80,7 @@ def test_blocks_share_columns():
 def test_rows_without_anything_come_first_and_the_others_by_their_rarest_column():
     index = np.array([9, 2, 9, 5, 9])  # of rows 1, 2, 2, 4, 4: 9 is in three of them, so 2 and 5 are the rarer
     x = SparseRows(index, np.ones(5), np.array([0, 0, 1, 3, 3, 5]))
-    rows = joined([x] * 60)
+    rows = concatenate_rows([x] * 60)
     blocks = SparseDense(D, M).split(rows)
     kind = np.concatenate([block.rows for block in blocks]) % 5
     assert [len(block.rows) for block in blocks] == [256, 44]
@@ -97,7 +98,8 @@ def test_taking_and_joining_rows():
     x = sparse_rows(RNG, 6)
     chosen = np.array([4, 1, 1, 5])
     assert np.array_equal(x.take(chosen).dense(7), x.dense(7)[chosen])
-    assert np.array_equal(joined([x, x.take(chosen)]).dense(7), np.concatenate([x.dense(7), x.dense(7)[chosen]]))
+    assert np.array_equal(concatenate_rows([x, x.take(chosen)]).dense(7),
+                          np.concatenate([x.dense(7), x.dense(7)[chosen]]))
 
 
 def test_errors():

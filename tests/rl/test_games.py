@@ -21,7 +21,7 @@ from maml_numpy.layers import Dense, ReLU
 from maml_numpy.network import Network
 from maml_numpy.optim import SGD
 from maml_numpy.rl import returns, rollout
-from maml_numpy.rl.environments import Control, Pong
+from maml_numpy.rl.environments import ClassicControl, Pong
 from maml_numpy.rl.policy import PPO, Decisions, Reinforce, kl, softmax
 from maml_numpy.rl.training import Collected, Minibatches
 from maml_numpy.rl.trust_region import TrustRegion
@@ -43,9 +43,9 @@ def same(first, second):
 
 def test_an_action_is_drawn_by_its_share():
     logits = np.log([0.2, 0.5, 0.3]).tolist()
-    assert [rollout.draw(logits, u)[0] for u in (0.0, 0.19, 0.21, 0.69, 0.71, 0.999)] == [0, 0, 1, 1, 2, 2]
-    assert np.allclose([rollout.draw(logits, u)[1] for u in (0.1, 0.5, 0.9)], np.log([0.2, 0.5, 0.3]))
-    assert rollout.draw([1000.0, 0.0], 0.5) == (0, 0.0)
+    assert [rollout.sample_action(logits, u)[0] for u in (0.0, 0.19, 0.21, 0.69, 0.71, 0.999)] == [0, 0, 1, 1, 2, 2]
+    assert np.allclose([rollout.sample_action(logits, u)[1] for u in (0.1, 0.5, 0.9)], np.log([0.2, 0.5, 0.3]))
+    assert rollout.sample_action([1000.0, 0.0], 0.5) == (0, 0.0)
 
 
 def test_returns_end_where_the_environment_says():
@@ -101,16 +101,16 @@ def test_pong_is_seen_as_the_post_sees_it():
         assert np.array_equal(x.dense(6000)[0], court - before)
         before, lit = court, lit + 1
         outcome = env.step(int(rng.integers(2)))
-        assert outcome.end == (outcome.reward != 0) and outcome.over is False
-        x = outcome.x
+        assert outcome.return_ends == (outcome.reward != 0) and outcome.done is False
+        x = outcome.observation
 
 
 def test_a_game_of_pong_is_decided_by_its_actions():
     def hits(env, seed):
         x, rng, found = env.reset(seed), np.random.default_rng(5), []
         for _ in range(400):
-            found.append(x.index.tolist())
-            x = env.step(int(rng.integers(2))).x
+            found.append(x.indices.tolist())
+            x = env.step(int(rng.integers(2))).observation
         return found
     env = Pong(skip=4)
     assert hits(env, 0) == hits(env, 0) == hits(env, 9) == hits(Pong(skip=4), 3)
@@ -122,34 +122,35 @@ def test_a_game_with_chance_in_it_is_decided_by_its_seed_too():
     def seen(seed):
         x, found = env.reset(seed), []
         for k in range(120):
-            found.append(x.index.tolist())
-            x = env.step(k // 7 % 2).x
+            found.append(x.indices.tolist())
+            x = env.step(k // 7 % 2).observation
         return found
     first = seen(1)
     assert first == seen(1) and first != seen(2)
 
 
 def test_cartpole_is_cut_after_500_steps_or_ends():
-    env = Control()
+    env = ClassicControl()
     x, outcome = env.reset(3), None
     assert x.shape == (1, 4) and x.dtype == np.float32
-    while outcome is None or not outcome.over:
+    while outcome is None or not outcome.done:
         outcome = env.step(1)
-    assert outcome.end and not outcome.cut
+    assert outcome.return_ends and not outcome.truncated
     x, steps = env.reset(3), 0
     while True:
         steps += 1
         outcome = env.step(int(x[0, 2] + 0.5 * x[0, 3] + 0.05 * x[0, 1] + 0.02 * x[0, 0] > 0))
-        x = outcome.x
-        if outcome.over:
+        x = outcome.observation
+        if outcome.done:
             break
-    assert steps == 500 and outcome.cut and outcome.end
+    assert steps == 500 and outcome.truncated and outcome.return_ends
 
 
 @pytest.mark.parametrize("environment, id, said", [
     (Pong, "Pang-v4", "no environment Pang-v4"), (Pong, "CartPole-v1", "no environment CartPole-v1 of the kind"),
-    (Pong, "ALE/Freeway-v5", "has the actions"), (Control, "MountainCarContinuous-v0", "a finite choice"),
-    (Control, "FrozenLake-v1", "what is wanted is a vector"), (Control, "Nothing-v0", "no environment Nothing-v0")])
+    (Pong, "ALE/Freeway-v5", "has the actions"), (ClassicControl, "MountainCarContinuous-v0", "a finite choice"),
+    (ClassicControl, "FrozenLake-v1", "what is wanted is a vector"),
+    (ClassicControl, "Nothing-v0", "no environment Nothing-v0")])
 def test_environments_of_the_wrong_kind(environment, id, said):
     with pytest.raises(ValueError, match=said) as error:
         environment(id)
@@ -167,26 +168,27 @@ def test_an_old_gymnasium_is_named(monkeypatch):
     import gymnasium
     monkeypatch.delattr(gymnasium, "register_envs")
     with pytest.raises(ValueError, match="too old: python -m pip install 'gymnasium"):
-        Control()
+        ClassicControl()
 
 
 def test_an_episode_keeps_what_happened():
     episode = rollout.play(Walk(), network(), theta(), np.random.default_rng(0), 2)
-    assert episode.x[0, 0] == 2 and len(episode.action) == 7
-    assert np.array_equal(episode.x[1:, 0], 2 + np.cumsum(2 * episode.action - 1)[:-1])
-    assert np.array_equal(episode.reward, episode.action) and episode.end.tolist() == [False] * 6 + [True]
-    log_pi = softmax(network().forward(theta(), episode.x)[0]).log_pi
+    assert episode.observation[0, 0] == 2 and len(episode.action) == 7
+    assert np.array_equal(episode.observation[1:, 0], 2 + np.cumsum(2 * episode.action - 1)[:-1])
+    assert np.array_equal(episode.reward, episode.action) and episode.return_ends.tolist() == [False] * 6 + [True]
+    log_pi = softmax(network().forward(theta(), episode.observation)[0]).log_pi
     assert np.allclose(episode.log_prob, log_pi[np.arange(7), episode.action], atol=1e-6)
-    assert not episode.value.any() and not episode.beyond.any()
+    assert not episode.value.any() and not episode.bootstrap_value.any()
 
 
 def test_a_critic_is_asked_what_lies_beyond_a_cut():
     net = Network(1, [Dense(1, 4), ReLU(), Dense(4, 3)])
     params = net.initialise(np.random.default_rng(1), uniform_fan_in)
     episode = rollout.play(Walk(), net, params, np.random.default_rng(0), 2)
-    last = episode.x[-1:] + 2 * episode.action[-1] - 1
-    assert np.allclose(episode.value, net.forward(params, episode.x)[0][:, 2], atol=1e-6)
-    assert np.allclose(episode.beyond, [0] * 6 + [net.forward(params, last.astype(np.float32))[0][0, 2]], atol=1e-6)
+    last = episode.observation[-1:] + 2 * episode.action[-1] - 1
+    assert np.allclose(episode.value, net.forward(params, episode.observation)[0][:, 2], atol=1e-6)
+    value = net.forward(params, last.astype(np.float32))[0][0, 2]
+    assert np.allclose(episode.bootstrap_value, [0] * 6 + [value], atol=1e-6)
 
 
 class Recorded:
@@ -197,7 +199,7 @@ class Recorded:
     def __init__(self):
         self.collected = []
 
-    def start(self, theta):
+    def init(self, theta):
         return None
 
     def improve(self, network, theta, state, collected, rng):
@@ -209,8 +211,8 @@ def test_the_critic_learns_the_return():
     """With lam = 1 its target is the discounted return, whatever it says itself; a decision on CartPole is worth 1."""
     update = Recorded()
     practice = replace(cartpole.recipe(SMALL, "ppo", 0), update=update, iterations=1, episodes=3, gamma=0.9, lam=1.0)
-    list(practice.updates(practice.begin(), np.random.default_rng(0)))
-    target = update.collected[0].decisions.value
+    list(practice.updates(practice.initial_progress(), np.random.default_rng(0)))
+    target = update.collected[0].decisions.value_target
     last = np.isclose(target, 1, atol=1e-5)
     assert last.sum() == 3 and last[-1]
     following = np.append(target[1:], 0)
@@ -272,7 +274,7 @@ def test_an_environment_that_cannot_be_made_is_reported():
 @pytest.mark.parametrize("method", cartpole.METHODS)
 def test_training_is_repeatable_and_goes_on_bit_for_bit(tmp_path, method):
     recipe = cartpole.recipe(SMALL, method, 1)
-    whole = trained_in(tmp_path / "a", recipe.on(np, 2))
+    whole = trained_in(tmp_path / "a", recipe.to(np, 2))
     other = trained_in(tmp_path / "b", cartpole.recipe(SMALL, method, 1))
     assert np.array_equal(whole.theta, other.theta) and not np.array_equal(whole.theta, recipe.theta)
     trained_in(tmp_path / "c", cartpole.recipe(SMALL, method, 1), 1)
@@ -284,17 +286,17 @@ def test_training_is_repeatable_and_goes_on_bit_for_bit(tmp_path, method):
 @pytest.mark.apart
 def test_pong_training_is_repeatable(tmp_path):
     config = pong.Config(iterations=1, episodes=2, H=4, updates=2)
-    first, second = (trained_in(tmp_path / name, pong.recipe(config, "ppo", 0).on(np, count))
+    first, second = (trained_in(tmp_path / name, pong.recipe(config, "ppo", 0).to(np, count))
                      for name, count in (("a", 1), ("b", 2)))
     assert np.array_equal(first.theta, second.theta)
-    assert first.facts["decisions"] > 1000 and -21 <= first.facts["mean_return"] <= -15
+    assert first.metrics["decisions"] > 1000 and -21 <= first.metrics["mean_return"] <= -15
 
 
 def test_fewer_decisions_than_asked_for_are_used_whole_and_said(tmp_path):
     config = replace(SMALL, size=10_000, iterations=1)
     progress = trained_in(tmp_path, cartpole.recipe(config, "ppo", 0))
-    assert progress.facts["samples"] == progress.facts["decisions"] < 10_000
-    assert "decisions where 10,000 were asked for" in progress.notes[0]
+    assert progress.metrics["samples"] == progress.metrics["decisions"] < 10_000
+    assert "decisions where 10,000 were asked for" in progress.warnings[0]
 
 
 def collected(rng, net, params):
@@ -311,12 +313,12 @@ def test_a_trust_region_is_kept_and_used(delta):
     net = Network(4, [Dense(4, 8), ReLU(), Dense(8, 2)])
     params = net.initialise(np.random.default_rng(2), uniform_fan_in, np.float64)
     x, old, batch = collected(np.random.default_rng(3), net, params)
-    after, _, facts = TrustRegion(delta).improve(net, params, TrustRegion(delta).start(params), batch, RNG)
+    after, _, metrics = TrustRegion(delta).improve(net, params, TrustRegion(delta).init(params), batch, RNG)
     distance = kl(old, softmax(net.forward(after, x)[0])).mean()
-    assert 0.2 * delta < distance <= delta and np.isclose(distance, facts["kl"])
+    assert 0.2 * delta < distance <= delta and np.isclose(distance, metrics["kl"])
     log_ratio = softmax(net.forward(after, x)[0]).log_pi - old.log_pi
     taken = np.take_along_axis(log_ratio, batch.decisions.action[:, None], axis=-1)[:, 0]
-    assert np.isclose(facts["loss"], -(np.expm1(taken) * batch.decisions.advantage).mean()) and facts["loss"] < 0
+    assert np.isclose(metrics["loss"], -(np.expm1(taken) * batch.decisions.advantage).mean()) and metrics["loss"] < 0
 
 
 @pytest.mark.parametrize("delta, damping", [(0.001, 0.3), (0.02, 1.0)])
@@ -326,7 +328,7 @@ def test_the_first_length_tried_is_the_one_that_the_quadratic_model_allows(delta
     params = net.initialise(np.random.default_rng(2), uniform_fan_in, np.float64)
     x, old, batch = collected(np.random.default_rng(3), net, params)
     region = TrustRegion(delta, damping)
-    after, _, facts = region.improve(net, params, region.start(params), batch, RNG)
+    after, _, metrics = region.improve(net, params, region.init(params), batch, RNG)
     v, F = after - params, 0
     for action in range(2):  # F is the mean of the outer products of log pi's gradient, each action by its share
         for share, row in zip(old.pi[:, action], x):
@@ -334,7 +336,7 @@ def test_the_first_length_tried_is_the_one_that_the_quadratic_model_allows(delta
             slope = np.empty_like(params)
             net.backward(run, (np.arange(2) == action) - softmax(y).pi, slope)
             F = F + share * np.outer(slope, slope) / len(x)
-    assert facts["halvings"] == 0 and np.isclose(v @ F @ v + damping * v @ v, 2 * delta, rtol=1e-6)
+    assert metrics["halvings"] == 0 and np.isclose(v @ F @ v + damping * v @ v, 2 * delta, rtol=1e-6)
 
 
 def test_without_anything_to_gain_the_trust_region_stays():
@@ -342,8 +344,8 @@ def test_without_anything_to_gain_the_trust_region_stays():
     params = net.initialise(np.random.default_rng(2), uniform_fan_in, np.float64)
     _, _, batch = collected(np.random.default_rng(3), net, params)
     nothing = batch._replace(decisions=batch.decisions._replace(advantage=np.zeros(200)))
-    after, state, facts = TrustRegion(0.01).improve(net, params, TrustRegion(0.01).start(params), nothing, RNG)
-    assert np.array_equal(after, params) and state.t == 1 and facts["kl"] == 0
+    after, state, metrics = TrustRegion(0.01).improve(net, params, TrustRegion(0.01).init(params), nothing, RNG)
+    assert np.array_equal(after, params) and state.t == 1 and metrics["kl"] == 0
 
 
 def test_a_gradient_that_is_no_number_stops_a_trust_region():
@@ -352,7 +354,7 @@ def test_a_gradient_that_is_no_number_stops_a_trust_region():
     _, _, batch = collected(np.random.default_rng(3), net, params)
     wrong = batch._replace(decisions=batch.decisions._replace(advantage=np.full(200, np.nan)))
     with pytest.raises(NonFinite, match="the policy's gradient is not finite"):
-        TrustRegion(0.01).improve(net, params, TrustRegion(0.01).start(params), wrong, RNG)
+        TrustRegion(0.01).improve(net, params, TrustRegion(0.01).init(params), wrong, RNG)
 
 
 def test_a_ratio_beyond_all_bounds_is_flat():
@@ -367,9 +369,9 @@ def test_minibatches_step_along_the_gradient():
     params = net.initialise(np.random.default_rng(2), uniform_fan_in, np.float64)
     _, _, batch = collected(np.random.default_rng(3), net, params)
     update = Minibatches(PPO(0.2), SGD(0.5), 5, 10_000)
-    after, _, facts = update.improve(net, params, update.start(params), batch, RNG)
+    after, _, metrics = update.improve(net, params, update.init(params), batch, RNG)
     before = -batch.decisions.advantage.mean()
-    assert facts["loss"] < before - 0.01 and 0 < facts["kl"] < 0.1 and not np.array_equal(after, params)
+    assert metrics["loss"] < before - 0.01 and 0 < metrics["kl"] < 0.1 and not np.array_equal(after, params)
 
 
 @pytest.mark.parametrize("wrong, said", [
@@ -390,7 +392,7 @@ def test_methods():
     assert source.layout.size == 6000 * 512 + 512 + 512 * 2 + 2 and (source.episodes, source.iterations) == (10, 400)
     assert (source.update.updates, source.update.size, source.lam) == (5, 24_576, 1.0)
     with pytest.raises(ValueError, match="trained on the CPU"):
-        source.on(object())
+        source.to(object())
     assert games.settings(pong.Config(), "trpo").critic == 0
     assert [name for name, kind in experiments.NAMES.items() if kind == "games"] == ["pong", "cartpole"]
 

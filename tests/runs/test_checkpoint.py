@@ -25,7 +25,7 @@ class Bomb:
 
 
 def whole(path):
-    state = Adam(0.1).step(THETA, THETA, Adam(0.1).start(THETA))[1]
+    state = Adam(0.1).update(THETA, THETA, Adam(0.1).init(THETA))[1]
     return Checkpoint(path, {"alpha": 0.1, "x": [0, 1]}, repr(LAYOUT), 300, THETA, state._asdict(),
                       np.random.default_rng(5).bit_generator.state)
 
@@ -49,7 +49,7 @@ def test_round_trip(path):
     found = load(path)
     same(found, whole(path))
     assert found.theta_of(LAYOUT).dtype == np.float32
-    state = found.state_like(Adam(0.1).start(THETA))
+    state = found.state_like(Adam(0.1).init(THETA))
     assert type(state.t) is int and state.t == 1 and state.m.dtype == np.float32
     assert found.generator().uniform() == np.random.default_rng(5).uniform()
     assert [file.name for file in path.parent.iterdir()] == ["weights.npz"]
@@ -57,9 +57,9 @@ def test_round_trip(path):
 
 def test_another_optimizer_or_generator_is_refused(path):
     with pytest.raises(CheckpointError, match="optimizer"):
-        load(path).state_like(SGD(0.1).start(THETA))
+        load(path).state_like(SGD(0.1).init(THETA))
     with pytest.raises(CheckpointError, match="optimizer's m"):
-        load(path).state_like(Adam(0.1).start(THETA[:-1]))
+        load(path).state_like(Adam(0.1).init(THETA[:-1]))
     with pytest.raises(CheckpointError, match="random generator"):
         load(path)._replace(rng={"bit_generator": "MT19937"}).generator()
 

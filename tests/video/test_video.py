@@ -15,7 +15,7 @@ from maml_numpy.losses import MSE
 from maml_numpy.network import Network
 from maml_numpy.tasks import Squares
 from maml_numpy.training import NonFinite
-from maml_numpy.video.codes import GumbelSoftmax, divergence, gumbel, nearest
+from maml_numpy.video.codes import GumbelSoftmax, divergence, gumbel, one_hot_argmax
 from maml_numpy.video.predictor import Predictor, mixed, side_by_side
 
 RNG = np.random.default_rng(0)
@@ -75,7 +75,7 @@ def test_parts_that_do_not_fit():
 
 def test_the_largest_logit_with_noise_is_drawn_by_the_softmax():
     logits = np.log([0.2, 0.5, 0.3])
-    drawn = nearest(logits + gumbel(np.random.default_rng(0), (200_000, 3))).mean(axis=0)
+    drawn = one_hot_argmax(logits + gumbel(np.random.default_rng(0), (200_000, 3))).mean(axis=0)
     assert np.allclose(drawn, [0.2, 0.5, 0.3], atol=0.005)
 
 
@@ -83,7 +83,7 @@ def test_samples_are_codes_at_a_low_temperature_and_mixtures_at_a_high_one():
     logits, noise = RNG.standard_normal((2, 500, 3))
     cold, hot = (GumbelSoftmax(tau).forward(logits, noise)[0] for tau in (0.01, 100.0))
     assert np.median(cold.max(axis=1)) > 0.999 and np.abs(hot - 1 / 3).max() < 0.05
-    assert np.array_equal(GumbelSoftmax(3.0, hard=True).forward(logits, noise)[0], nearest(logits + noise))
+    assert np.array_equal(GumbelSoftmax(3.0, hard=True).forward(logits, noise)[0], one_hot_argmax(logits + noise))
     with pytest.raises(ValueError, match="temperature tau must be positive, got 0"):
         GumbelSoftmax(0.0)
 
@@ -91,7 +91,7 @@ def test_samples_are_codes_at_a_low_temperature_and_mixtures_at_a_high_one():
 def test_divergences_at_their_ends():
     sure = 50.0 * np.eye(3)[[0, 1, 2, 0, 1, 2]]
     found, _ = divergence(sure)
-    assert np.isclose(found.kl, log(3)) and np.isclose(found.usage, 0, atol=1e-12)
+    assert np.isclose(found.kl, log(3)) and np.isclose(found.marginal_kl, 0, atol=1e-12)
     found, _ = divergence(50.0 * np.eye(3)[[1, 1]])
     assert np.allclose(found, log(3))
     assert np.allclose(divergence(np.full((4, 3), 2.5))[0], 0, atol=1e-12)
@@ -100,7 +100,7 @@ def test_divergences_at_their_ends():
 def test_a_code_that_is_sure_beyond_rounding_has_a_divergence():
     logits = np.float32([[0, -200], [0, -150]])
     found, cache = divergence(logits)
-    assert np.allclose(found, log(2)) and found.kl.dtype == np.float32 and np.isfinite(cache.log_usage).all()
+    assert np.allclose(found, log(2)) and found.kl.dtype == np.float32 and np.isfinite(cache.log_marginal).all()
 
 
 def test_the_encoder_sees_two_frames_as_channels():
@@ -186,6 +186,6 @@ def test_a_roll_out_moves(tmp_path):
     from PIL import Image
     assert Image.open(tmp_path / "a.gif").n_frames == 3
     with pytest.raises(ValueError, match="trained on the CPU"):
-        video.recipe(SMALL, "variational", 0).on(object())
+        video.recipe(SMALL, "variational", 0).to(object())
     with pytest.raises(ValueError, match="unknown method 'vae'"):
         video.recipe(SMALL, "vae", 0)

@@ -1,0 +1,9 @@
+#!/usr/bin/env python3
+"""Prove every derivative: `python scripts/gradcheck.py [options]`."""
+
+import sys
+
+from maml_numpy.cli.gradcheck import main
+
+if __name__ == "__main__":
+    sys.exit(main())
