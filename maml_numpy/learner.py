@@ -1,27 +1,39 @@
-"""Trained parameters in use: load them, adapt them to a few examples, predict."""
+"""Trained parameters in use: a learner to adapt, a policy that plays, a predictor of frames."""
 
+import json
 from dataclasses import dataclass, replace
+from inspect import signature
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable, Optional
 
 import numpy as np
 
-from .runs import checkpoint
-from . import experiments
+from . import layers, losses
 from .backend import Array
 from .batch import Batch
 from .inner import adapt
+from .network import Network
 from .objectives import Supervised
-from .runs import CHECKPOINT
+from .rl.environments import Environment
+from .rl.policy import softmax
+from .rl.rollout import Episode, play, sample_action
+from .rl.workers import Make
+from .runs.files import read_npz, replacing
+from .video.predictor import Predictor
+
+FORMAT = "maml_numpy learner 1"
+LARGEST = 2**32  # bytes of a file's arrays
 
 
 @dataclass(frozen=True)
 class Learner:
-    """A network with its parameters, ready to adapt.
+    """A network with its parameters, ready to adapt. A learner never changes: `adapt` returns another one.
 
-    objective: of the inner steps. theta: (P,), or (T, P) once adapted to T tasks. alpha: inner learning rate.
+    objective: of the inner steps.
+    theta: (P,), or (T, P) once adapted to T tasks.
+    alpha: inner learning rate, as `inner.adapt` takes it.
     Examples are (N,) for one task of one feature, (N, D) for one task, or (T, N, D); they are converted to theta's
-    precision. A learner never changes: `adapt` returns another one.
+    precision.
     """
 
     objective: Supervised
@@ -29,7 +41,7 @@ class Learner:
     alpha: Any
 
     def adapt(self, x: Any, y: Any, steps: int = 1) -> "Learner":
-        """Return the learner after `steps` >= 0 inner steps on the examples x, y, the very steps that training took.
+        """Return the learner after `steps` >= 0 inner steps on the examples x, y: the steps that training took.
 
         Raises ValueError for examples that do not fit each other or the network, are not finite or are none at all,
         and ArithmeticError when the adaptation diverges.
@@ -41,8 +53,7 @@ class Learner:
         with np.errstate(over="ignore", invalid="ignore"):
             theta = adapt(self.objective, self.theta, [batch] * steps, self.alpha)
         if not np.isfinite(theta).all():
-            raise ArithmeticError(f"adapting diverges within {steps} steps of alpha = {self.alpha}: take fewer steps "
-                                  "or a smaller alpha")
+            raise ArithmeticError(f"adapting diverges within {steps} steps; take fewer steps, or check the size of y")
         return replace(self, theta=theta)
 
     def predict(self, x: Any) -> Array:
@@ -56,6 +67,20 @@ class Learner:
         if np.ndim(x) == 3 or len(y) > 1:
             return y
         return y[0, :, 0] if np.ndim(x) == 1 and y.shape[2] == 1 else y[0]
+
+    def save(self, path: str | Path) -> None:
+        """Write the learner to an npz file of plain arrays, which `maml_numpy.load` reads.
+
+        Raises OSError when the file cannot be written, and ValueError for rates that are not one array.
+        """
+        network, alpha = self.objective.network, np.asarray(self.alpha)
+        if alpha.dtype == object:
+            raise ValueError("only a rate that is a number or one array can be saved")
+        description = {"layers": [[type(layer).__name__, sizes_of(layer)] for layer in network.layers],
+                       "D": network.D, "taps": network.taps, "loss": type(self.objective.criterion).__name__}
+        with replacing(Path(path)) as file:
+            np.savez(file, format=FORMAT, network=json.dumps(description), layout=repr(network.layout),
+                     theta=self.theta, alpha=alpha)
 
     def _examples(self, values: Any, name: str, width: int) -> Array:
         """The values as (T, N, width), in theta's precision."""
@@ -73,15 +98,99 @@ class Learner:
         return array
 
 
-def load(folder: str | Path) -> Learner:
-    """Load the learner that a training left in its run folder, such as runs/sinusoid/maml-seed0.
+def sizes_of(layer: Any) -> dict[str, Any]:
+    """The numbers that a layer of this library was made with, by name; each is kept under its name."""
+    return {name: getattr(layer, name) for name in signature(type(layer)).parameters}
 
-    Raises checkpoint.CheckpointError when there is none, or none that can be used.
+
+def read_learner(path: Path, objective: Optional[Supervised] = None) -> Learner:
+    """Read what `Learner.save` wrote.
+
+    objective: of the inner steps; needed only where a layer or the loss is not of this library.
+    Raises ValueError, naming the path, for a file that is not whole or does not fit the objective.
     """
-    found = checkpoint.load(Path(folder) / CHECKPOINT)
-    config, labels = experiments.read_config(found)
-    if experiments.NAMES[labels["experiment"]] != "regression":
-        raise checkpoint.CheckpointError(f"{found.path}: {labels['experiment']} adapts to no examples")
-    experiment, method = experiments.find(labels["experiment"]), labels["method"]
-    learned = found.theta_of(experiment.algorithm(config, method).layout)
-    return Learner(config.objective(), *experiment.split(config, method, learned))
+    try:
+        entries = read_npz(path, {"format", "network", "layout", "theta", "alpha"}, LARGEST)
+        if str(entries["format"]) != FORMAT:
+            raise ValueError(f"its format is not {FORMAT}")
+        theta, alpha = entries["theta"], entries["alpha"]
+        objective = objective or _objective(json.loads(str(entries["network"])))
+        if theta.dtype not in (np.float32, np.float64) or not np.isfinite(theta).all():
+            raise ValueError("theta is not an array of finite floats")
+        if repr(objective.layout) != str(entries["layout"]) or theta.shape[-1:] != (objective.layout.size,):
+            raise ValueError("its parameters are of another network")
+        if alpha.dtype.kind != "f" or not np.isfinite(alpha).all():
+            raise ValueError("alpha is not finite")
+        return Learner(objective, theta, float(alpha) if alpha.ndim == 0 else alpha)
+    except Exception as error:  # nothing in a file is trusted: whatever reading it raises, it holds no learner
+        raise ValueError(f"{path}: not a saved learner ({' '.join(str(error).split()):.160})") from error
+
+
+def _objective(description: Any) -> Supervised:
+    """The objective that `Learner.save` described. Raises what looking for it raises."""
+    chain = []
+    for name, sizes in description["layers"]:
+        if name not in layers.__all__ or not issubclass(kind := getattr(layers, name), layers.Layer):
+            raise ValueError(f"the layer {name!r:.40} is not of this library: hand the objective over")
+        chain.append(kind(**sizes))
+    loss = description["loss"]
+    if loss not in ("MSE", "L1", "Bernoulli"):
+        raise ValueError(f"the loss {loss!r:.40} is not of this library: hand the objective over")
+    return Supervised(Network(description["D"], chain, description["taps"]), getattr(losses, loss)())
+
+
+@dataclass(frozen=True)
+class PolicyAgent:
+    """A trained policy that plays.
+
+    make: makes the game, started, and the network.
+    network: its first outputs are the actions' logits.
+    theta: (P,).
+    actions: how many there are.
+    """
+
+    make: Make
+    network: Network
+    theta: Array
+    actions: int
+
+    def environment(self) -> Environment:
+        """Start the game. Raises ValueError where it cannot be played."""
+        return self.make()[0]
+
+    def logits(self, observation: Any) -> Array:
+        """The actions' logits for observations, `SparseRows` or (N, D): (N, actions)."""
+        return self.network.forward(self.theta, observation)[0][:, :self.actions]
+
+    def probabilities(self, observation: Any) -> Array:
+        """The actions' probabilities for observations, `SparseRows` or (N, D): (N, actions)."""
+        return softmax(self.logits(observation)).pi
+
+    def act(self, observation: Any, rng: np.random.Generator) -> int:
+        """Draw an action for one observation, as in training."""
+        return sample_action(self.logits(observation)[0].tolist(), rng.random())[0]
+
+    def play(self, seed: int = 0) -> Episode:
+        """Play one episode; its actions and the game are drawn from the seed."""
+        return play(self.environment(), self.network, self.theta, np.random.default_rng(seed), seed)
+
+
+@dataclass(frozen=True)
+class FramePredictor:
+    """A trained predictor of frames.
+
+    predictor: the networks.
+    theta: (P,).
+    frames: an output (N, D) -> the frame that it stands for, (N, D).
+    """
+
+    predictor: Predictor
+    theta: Array
+    frames: Callable[[Array], Array]
+
+    def predict(self, x: Any) -> Array:
+        """Frames (N, D), row by row -> the next frames for each of the C codes, (C, N, D)."""
+        x = np.asarray(x, self.theta.dtype)
+        codes = np.eye(self.predictor.codes, dtype=self.theta.dtype)
+        return np.stack([self.frames(self.predictor.predict(self.theta, x, np.repeat(code[None], len(x), axis=0)))
+                         for code in codes])

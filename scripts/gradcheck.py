@@ -3,7 +3,7 @@
 
 import sys
 
-from maml_numpy.cli.gradcheck import main
+from maml_numpy.cli.main import door
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(door("gradcheck"))

@@ -1,15 +1,12 @@
 """What every test needs of its process."""
 
-import os
 import signal
 import zlib
 
-for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(variable, "1")  # before NumPy is imported: at these sizes a second thread only costs
-
-from helpers import cores  # noqa: E402
-import numpy as np  # noqa: E402
-import pytest  # noqa: E402
+import maml_numpy.cli  # noqa: F401  # sets one BLAS thread, before NumPy is imported
+from helpers import cores
+import numpy as np
+import pytest
 
 # A shell starts what runs in its background deaf to Ctrl-C, and children inherit that; here some tests press it.
 signal.signal(signal.SIGINT, signal.default_int_handler)

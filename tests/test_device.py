@@ -141,12 +141,12 @@ def test_a_number_that_is_not_finite_is_found_at_the_next_look():
 def test_runs_go_on_from_one_library_to_the_other(tmp_path):
     experiment = experiments.find("sinusoid")
     config = experiment.Config(iterations=300, T=3, H=6)
-    recipe = experiment.recipe(config, "maml", 0)
-    whole = [*runs.train_in(tmp_path / "whole", recipe, {}, 0)][-1].theta
+    trainer = experiment.trainer(config, "maml", 0)
+    whole = [*runs.train_in(tmp_path / "whole", trainer, {}, 0)][-1].theta
     for first, then in ((np, strict), (strict, np)):
         folder = tmp_path / first.__name__
         for library, iterations in ((first, 100), (then, 300)):
-            part = experiment.recipe(config, "maml", 0).to(library)._replace(iterations=iterations)
+            part = experiment.trainer(config, "maml", 0).to(library)._replace(iterations=iterations)
             *_, last = runs.train_in(folder, part, {}, 0)
             assert isinstance(last.theta, strict.StrictArray if library is strict else np.ndarray)
         assert (to_host(last.theta) == whole).all()

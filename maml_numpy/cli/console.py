@@ -1,41 +1,108 @@
-"""What the commands have in common: one line for a mistake, an exit code for everything."""
+"""The manners of all commands: one line for a mistake, an exit code for everything."""
 
 import argparse
 import os
+import signal
 import sys
+from contextlib import contextmanager
+from difflib import get_close_matches
 from pathlib import Path
+from typing import Any, Callable, Iterator, NoReturn, Sequence
 
 ROOT = Path(__file__).resolve().parents[2]
+SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
+
+
+class Stopped(BaseException):
+    """The system asked the process to end, by the signal `number`. Like Ctrl-C, it lets what runs save its state."""
+
+    def __init__(self, number: int):
+        super().__init__(f"stopped by {signal.Signals(number).name}")
+        self.number = number
 
 
 class Parser(argparse.ArgumentParser):
     """Says what is wrong in one line, and stops with exit code 2."""
 
-    def __init__(self, **arguments):
+    def __init__(self, **arguments: Any):
         super().__init__(allow_abbrev=False, **arguments)
 
-    def error(self, message):
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse does it; an unknown flag is named, with the closest that there is."""
+        found, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            flag = unknown[0].partition("=")[0]
+            close = get_close_matches(flag, self._option_string_actions, 1) if flag.startswith("--") else []
+            self.error(f"unrecognized arguments: {flag}" + (f"; did you mean {close[0]}?" if close else ""))
+        return found
+
+    def error(self, message: str) -> NoReturn:
         sys.exit(fail(message, 2))
 
 
-def fail(message, code=1):
-    """Print an error line; returns the exit code."""
-    print(f"{Path(sys.argv[0]).name}: error: {message}", file=sys.stderr)
+def fail(message: object, code: int = 1) -> int:
+    """Print an error line; returns the exit code. A closed error stream is no error."""
+    words = "".join(letter if letter.isprintable() else " " for letter in str(message))
+    try:
+        print(f"{Path(sys.argv[0]).name}: error: {words}", file=sys.stderr, flush=True)
+    except (OSError, ValueError, AttributeError):
+        pass
     return code
 
 
-def guarded(main, argv, stopped="stopped"):
-    """Run main(argv) and return its exit code; a user's mistake becomes one line, Ctrl-C 130 and the line `stopped`."""
+def check_writable(path: Path) -> None:
+    """Raise OSError unless a file can be written at `path`, whose folder may be missing yet."""
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder, not a file to write")
+    parent = next(folder for folder in path.absolute().parents if folder.exists())
+    if not parent.is_dir() or not os.access(parent, os.W_OK):
+        raise NotADirectoryError(f"{path} cannot be written: {parent} is no folder that can be written to")
+
+
+@contextmanager
+def signals_raise() -> Iterator[None]:
+    """While this holds, SIGTERM and SIGHUP raise `Stopped`, unless the process was started to ignore them."""
+    def stop(number: int, frame: Any) -> None:
+        raise Stopped(number)
+
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:
+            signal.signal(number, stop)
     try:
-        code = main(sys.argv[1:] if argv is None else argv)
-        sys.stdout.flush()
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def open_streams() -> None:
+    """Replace closed output streams by ones that swallow everything, and let others write any text."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))
+        elif hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def guarded(main: Callable[[Sequence[str]], int], argv: Sequence[str] | None, stopped: str = "stopped") -> int:
+    """Run main(argv) and return its exit code; a user's mistake becomes one line, as do Ctrl-C, SIGTERM and SIGHUP,
+    with the line `stopped` and 128 plus the number of the signal."""
+    open_streams()
+    try:
+        with signals_raise():
+            code = main(sys.argv[1:] if argv is None else argv)
+            sys.stdout.flush()
         return code
-    except BrokenPipeError:  # whoever read our output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # whatever read our output has ended
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")
         return 141
     except MemoryError as error:
-        return fail(f"not enough memory: {error or 'choose smaller sizes'}")
+        return fail(f"not enough memory: {str(error) or 'choose smaller sizes'}")
     except (ValueError, ArithmeticError, OSError) as error:
         return fail(error)
     except KeyboardInterrupt:
         return fail(stopped, 130)
+    except Stopped as signalled:
+        return fail(f"{signalled}; {stopped}", 128 + signalled.number)

@@ -2,67 +2,87 @@
 """Prove every derivative: complex step, differences, symmetry; a line per subject, exit code 1 when any row fails."""
 
 import sys
+from difflib import get_close_matches
 from itertools import chain, groupby
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Sequence
 
 import numpy as np
-from .console import ROOT, Parser, fail, guarded
 
 from .. import backend
-from ..results import figures as plots
 from ..algorithms import MAML
+from ..backend import Array
 from ..gradcheck import DirectionClaim, catalogue, complex_slope, devices, difference_slope, problems, v_curve
 from ..gradcheck.check import file_subjects
-from ..gradcheck.judge import in_words
+from ..gradcheck.judge import Row, in_words
+from ..results.figures import BLACK, BLUE, RED, save
+from .console import Parser, check_writable, fail, guarded
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 PLOT_STEPS = np.logspace(-1, -13, 49)
 PLOTTED = "error against step size of one derivative of MAML's whole meta-gradient (K = 2, tanh, MSE)"
 
 
 class Tally:
-    """What rows add up to: how many, how many failed, entries skipped, the worst error of each method."""
+    """Sums over rows.
 
-    def __init__(self):
-        self.rows, self.failed, self.skipped, self.worst = 0, 0, 0, {}
+    rows, failed: how many. skipped: entries skipped at kinks. worst: method of proof -> the largest error.
+    """
 
-    def add(self, row):
+    def __init__(self) -> None:
+        self.rows = 0
+        self.failed = 0
+        self.skipped = 0
+        self.worst: dict[str, float] = {}
+
+    def add(self, row: Row) -> None:
         """One more."""
-        self.rows, self.failed, self.skipped = self.rows + 1, self.failed + (not row.passed), self.skipped + row.skipped
-        if not row.error <= self.worst.get(row.method, -1.0):  # an error that is no number is the worst
+        self.rows += 1
+        self.failed += not row.passed
+        self.skipped += row.skipped
+        if not row.error <= self.worst.get(row.method, -1.0):  # NaN is the worst error
             self.worst[row.method] = row.error
 
-    def errors(self, zeros=True):
+    def errors(self, zeros: bool = True) -> str:
         """The worst error of each method, in words. zeros: also where it is zero."""
         return ", ".join(f"{method} {error:.1e}" for method, error in self.worst.items() if error != 0 or zeros)
 
 
-def cases(only):
-    """(name, claims) of all subjects asked for, those of the user's files among them. Raises ValueError for a name that
-    nothing begins with."""
+def cases(only: Sequence[str]) -> list[tuple[str, Any]]:
+    """(name, claims) of all subjects asked for, those of the user's files among them. Raises ValueError for a name with
+    which no subject begins."""
     names = [one for one in only if ".py" not in one]
     known = list(catalogue.cases())
+    groups = list(dict.fromkeys(subject.split(",")[0] for subject, _ in known))
     for name in names:
         if not any(catalogue.chosen(subject, (name,)) for subject, _ in known):
-            groups = ", ".join(dict.fromkeys(subject.split(",")[0] for subject, _ in known))
-            raise ValueError(f"no subject's name begins with {name!r}; there are: {groups}")
+            close = get_close_matches(name.lower(), [group.lower() for group in groups], 1)
+            hint = f"did you mean {close[0]!r}? " if close else ""
+            raise ValueError(f"no subject's name begins with {name!r}; {hint}there are: {', '.join(groups)}; name a "
+                             "layer of your own by its file, as my_file.py:MyLayer")
     found = [case for case in known if not only or names and catalogue.chosen(case[0], tuple(names))]
     return found + [case for place in only if ".py" in place for case in file_subjects(place)]
 
 
-def run(argv):
-    """Judge, print a line per subject and a summary; returns the exit code."""
-    picture = ROOT / "derivations" / "figures" / "v_curve.png"
+def run(argv: Sequence[str]) -> int:
+    """Check, print a line per subject and a summary; returns the exit code."""
     parser = Parser(description=__doc__)
-    parser.add_argument("-v", "--verbose", action="store_true", help="print every row, not only those that fail")
+    parser.add_argument("-v", "--verbose", action="store_true", help="Print every row, not only those that fail.")
     parser.add_argument("--only", metavar="NAME", nargs="+", default=[],
-                        help="judge only subjects whose name begins with NAME, such as dense or inner; or what stands "
-                             "in a file of yours, as file.py:Name: a layer, loss, objective or algorithm, or its class")
-    parser.add_argument("--plot", type=Path, nargs="?", const=picture, metavar="FILE",
-                        help=f"also draw {PLOTTED}, whatever --only says, into FILE, by default the notes' figure")
+                        help="Check only subjects whose name begins with NAME, such as dense or inner; or a layer, "
+                             "loss, objective or algorithm of your own, as file.py:Name.")
+    parser.add_argument("--plot", type=Path, metavar="FILE.png", help=f"Also draw {PLOTTED}.")
     parser.add_argument("--device", choices=backend.DEVICES, default="cpu",
-                        help="gpu also compares what every rule and method computes there with NumPy; needs CuPy")
+                        help="Device; gpu also compares every rule and method there with NumPy, and needs CuPy.")
     args = parser.parse_args(argv)
-    library, names = backend.library(args.device), tuple(name for name in args.only if ".py" not in name)
+    if args.plot and args.only:
+        return fail("--plot draws the whole meta-gradient of MAML, not a subject: leave out --only", 2)
+    if args.plot:
+        check_writable(args.plot)
+    library = backend.library(args.device)
+    names = tuple(name for name in args.only if ".py" not in name)
     try:
         chosen = cases(args.only)
     except ValueError as error:
@@ -70,13 +90,15 @@ def run(argv):
     rows = chain.from_iterable(catalogue.judged(name, claims) for name, claims in chosen)
     if args.device != "cpu" and (names or not args.only):
         rows = chain(rows, devices.rows(library, names))
-    total, width = Tally(), max(len(name) for name, _ in chosen)
+    total = Tally()
+    width = max(len(name) for name, _ in chosen)
     print(f"{'subject':<{width}} {'rows':>5} {'skipped':>7}  verdict  worst error by method, where it is not zero",
           flush=True)
     for subject, group in groupby(rows, lambda row: row.subject):
         one = Tally()
         for row in group:
-            one.add(row), total.add(row)
+            one.add(row)
+            total.add(row)
             if args.verbose or not row.passed:
                 print(f"  {in_words(row)}")
         word = "FAIL" if one.failed else "pass"
@@ -84,28 +106,48 @@ def run(argv):
     print(f"{total.rows} rows, {total.failed} failed, {total.skipped} entries skipped at kinks; largest error by "
           f"{total.errors()}")
     if args.plot:
-        plots.save(v_figure(), args.plot)
+        save(v_figure(), args.plot)
         print(f"saved {args.plot}: {PLOTTED}")
     return 1 if total.failed or not total.rows else 0
 
 
-def v_figure():
+def v_figure() -> "Figure":
     """Error against step size of one directional derivative of the whole meta-objective, K = 2, tanh, MSE."""
     rng = np.random.default_rng(0)
     objective = problems.MODELS["tanh MSE"]()
     theta, support, query = problems.problem(objective, rng)
-    algorithm, v = MAML(objective, 0.2, 2), rng.standard_normal(theta.size)
+    algorithm = MAML(objective, 0.2, 2)
+    v = rng.standard_normal(theta.size)
 
-    def J(eps):
+    def J(eps: Any) -> Any:
         return algorithm.meta_gradient(theta + eps * v, support, query).losses.mean()
 
     value = algorithm.meta_gradient(theta, support, query).theta_bar @ v
     claim = DirectionClaim("maml", "<theta_bar, v>", value, J)
-    errors = [v_curve(claim, PLOT_STEPS, slope) for slope in (difference_slope, complex_slope)]
-    return plots.v_curve(PLOT_STEPS, *errors)
+    return v_panel(PLOT_STEPS, *(v_curve(claim, PLOT_STEPS, slope) for slope in (difference_slope, complex_slope)))
 
 
-def main(argv=None):
+def v_panel(steps: Array, difference: Array, complex_step: Array) -> "Figure":
+    """Draw the relative errors of the central difference and of the complex step against the step size.
+
+    steps, difference, complex_step: (S,). An error of exactly zero is drawn at the axis' lower end.
+    """
+    from matplotlib.figure import Figure
+    floor = 1e-17
+    figure = Figure(figsize=(6.4, 4.2), layout="constrained")
+    ax = figure.subplots()
+    ax.loglog(steps, difference.clip(floor), "o-", color=BLUE, ms=4, label="central difference")
+    ax.loglog(steps, complex_step.clip(floor), "s--", color=RED, ms=4, label="complex step")
+    ax.loglog(steps, difference[0] * (steps / steps[0]) ** 2, ":", color=BLACK, lw=1, label="slope 2: truncation")
+    ax.loglog(steps, 1e-16 / steps, "-.", color=BLACK, lw=1, label="slope -1: rounding")
+    ax.set(xlabel="step h", ylabel="relative error", ylim=(floor, 10),
+           title="Error of a derivative of the whole meta-objective, K = 2")
+    ax.grid(alpha=0.25)
+    ax.legend(frameon=False)
+    return figure
+
+
+def main(argv: Sequence[str] | None = None) -> int:
     """Run, turning a user's mistake into one line and an exit code."""
     return guarded(run, argv)
 

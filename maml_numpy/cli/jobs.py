@@ -1,48 +1,58 @@
-"""One run of train.py, and the parameters it ends with."""
+"""One run of the command train, and the parameters it ends with."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..runs import checkpoint
 from .. import experiments
+from ..backend import Array
 from ..experiments import shipped
-from ..runs import CHECKPOINT
+from ..runs import CHECKPOINT, checkpoint, read_metrics
 
 
 class Job(NamedTuple):
     """One run: train what is not trained yet, then test if asked to.
 
-    folder: of the run, None for the untrained start and for a policy that was shipped. iterations: of the whole
-    training. done: those it has behind it. processes: how many it may use itself.
+    experiment, method, seed: of the run. config: its configuration.
+    folder: of the run; None for the untrained start and for parameters that come with the package.
+    iterations: of the whole training. done: those taken before.
+    save_every: seconds between checkpoints.
+    test: whether to test. device: where to train. processes: how many the run may use itself.
+    shipped: whether the parameters are those that come with the package.
+    extends: whether the run may have been finished with fewer iterations.
     """
 
     experiment: str
     method: str
     seed: int
     config: Any
-    folder: Path | None
-    iterations: int
-    done: int
-    save_every: float
-    test: bool
+    folder: Path | None = None
+    iterations: int = 0
+    done: int = 0
+    save_every: float = 10.0
+    test: bool = False
     device: str = "cpu"
     processes: int = 1
     shipped: bool = False
+    extends: bool = False
 
     @property
-    def left(self):
+    def remaining(self) -> int:
         """Iterations to go."""
         return self.iterations - self.done
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{self.method} seed {self.seed}"
 
+    def learned(self) -> Array:
+        """The learned parameters of a finished job, (P,), or the untrained start."""
+        experiment = experiments.find(self.experiment)
+        if self.shipped:
+            return shipped.load(shipped.path_of(self.experiment, self.method)).theta
+        if self.folder is None:
+            return experiment.start(self.config, self.method, self.seed)
+        found = checkpoint.load(self.folder / CHECKPOINT)
+        return found.theta_of(experiment.layout(self.config, self.method))
 
-def theta_of(job):
-    """What a finished job learned, one vector, or the untrained start."""
-    experiment = experiments.find(job.experiment)
-    if job.shipped:
-        return shipped.load(shipped.path_of(job.experiment, job.method))[2]
-    if job.folder is None:
-        return experiment.start(job.config, job.method, job.seed)
-    return checkpoint.load(job.folder / CHECKPOINT).theta_of(experiment.recipe(job.config, job.method, job.seed).layout)
+    def metrics(self) -> dict[str, list[float]]:
+        """The run's metrics, column -> values; empty without a run."""
+        return read_metrics(self.folder) if self.folder else {}

@@ -1,128 +1,138 @@
-#!/usr/bin/env python3
-"""Train an experiment, test it, or adapt it to your own points: `python scripts/train.py [experiment] [options]`."""
+"""Train an experiment, test it, or adapt it to your own points: `train [experiment] [options]`."""
 
 import sys
+from argparse import Namespace
 from contextlib import closing
 from dataclasses import asdict, fields, replace
+from pathlib import Path
 from time import monotonic
-
-from . import game_results
-from . import regression_results
-from . import video_results
-from .console import guarded
-from .jobs import Job
-from .options import ALL, arguments, listing
+from typing import Any, Generator, Mapping, Sequence
 
 from .. import backend, experiments, runs
-from ..runs import checkpoint, parallel
+from ..experiments import UNTRAINED, Tested, shipped
 from ..results import points
-from ..experiments import shipped
-from ..runs import CHECKPOINT
+from ..runs import CHECKPOINT, checkpoint, parallel
+from .adapt import adapt_to
+from .console import check_writable, guarded
+from .jobs import Job
+from .options import Command, arguments, listing
+from .watch import check_screen, watch
 
-RESULTS = {"games": game_results, "regression": regression_results, "video": video_results}
+Present = Mapping[tuple[str, int], checkpoint.Checkpoint]
 
 
-def agree(experiment, present, named, args):
+def agree(command: Command, present: Present) -> Any:
     """The one configuration of this command line.
 
-    present: (method, seed) -> checkpoint. Where there are weights already, a test takes what the command line leaves
-    open from them, and training, which would replace them, must be of their very configuration. Raises ValueError
-    naming the file and what differs.
+    present: (method, seed) -> checkpoint. Where there are weights already, a test takes from them what the command line
+    leaves open, and training must be of their configuration. Raises ValueError naming the file and what differs.
     """
-    asked = None if args.learned and present else experiment.Config(**named)
+    asked = None if command.uses_learned and present else command.experiment.Config(**command.named)
     for (method, seed), found in present.items():
         config, labels = experiments.read_config(found)
-        if labels != {"experiment": args.experiment, "method": method, "seed": seed}:
+        if labels != {"experiment": command.experiment.name, "method": method, "seed": seed}:
             raise ValueError(f"{found.path} is a run of {labels['experiment']}, method {labels['method']}, seed "
                              f"{labels['seed']}: it does not belong there")
-        asked = asked or replace(config, **named)
+        asked = asked or replace(config, **command.named)
         for option in fields(config):
             theirs, ours = getattr(config, option.name), getattr(asked, option.name)
-            if theirs != ours and not option.metadata["test"]:
-                raise ValueError(f"{found.path} was trained with --{option.name} {theirs}, not {ours}; "
+            if theirs == ours or option.metadata["test"]:
+                continue
+            longer = option.name.endswith("iterations") and ours > theirs
+            if not (longer and command.args.extend):
+                hint = f"--extend continues it to {ours}; " if longer else ""
+                raise ValueError(f"{found.path} was trained with --{option.name} {theirs}, not {ours}; {hint}"
                                  "choose another folder with --out, or move that one")
     return asked
 
 
-def plan(experiment, args, named):
-    """The jobs of this command line, after all that can be wrong with it has been looked for."""
-    home = args.out / args.experiment
-    methods = [args.method] if args.method in experiment.METHODS else list(
-        experiment.METHODS if args.method == ALL else experiment.DEFAULT_METHODS)
-    if args.learned and not args.test:
+def plan(command: Command) -> list[Job]:
+    """The jobs of this command line, after everything that can be wrong with it has been looked for."""
+    experiment, methods, _, args = command
+    if command.uses_learned and not args.test:
         methods = methods[:1]
-    folders = {(method, seed): home / f"{method}-seed{seed}"
-               for method in methods for seed in range(args.seed, args.seed + args.seeds)}
+    seeds = range(args.seed, args.seed + args.seeds)
+    folders = {(method, seed): args.out / experiment.name / f"{method}-seed{seed}"
+               for method in methods for seed in seeds}
     present = {key: checkpoint.load(folder / CHECKPOINT) for key, folder in folders.items()
                if (folder / CHECKPOINT).exists()}
-    given = shipped_with(experiment, methods, present, named, args)
-    config = given or agree(experiment, present, named, args)
-    backend.library(args.device)  # raises where there is none
-    processes = args.processes if experiments.NAMES[args.experiment] == "games" else 1
-    jobs = []
-    for (method, seed), folder in folders.items():
-        if given:
-            jobs.append(Job(args.experiment, method, seed, config, None, 0, 0, args.save_every, args.test, args.device,
-                            processes, True))
-            continue
-        recipe = experiment.recipe(config, method, seed)
-        done = present[method, seed].iteration if (method, seed) in present else 0
-        if done:
-            present[method, seed].theta_of(recipe.layout)
-        if 0 < done < recipe.iterations and not (args.resume or args.learned):
-            raise ValueError(f"{folder} holds a run that stopped at iteration {done} of {recipe.iterations}; --resume "
-                             "goes on with it, another --out starts anew")
-        jobs.append(Job(args.experiment, method, seed, config, folder, recipe.iterations, done, args.save_every,
-                        args.test, args.device, processes))
+    processes = args.processes if experiment.devices == ("cpu",) and experiment.name != "video" else 1
+    if given := shipped_for(command, methods, present):
+        common = {"config": given, "save_every": args.save_every, "test": args.test, "processes": processes}
+        jobs = [Job(experiment.name, methods[0], 0, shipped=True, **common)]
+    else:
+        common = {"config": agree(command, present), "save_every": args.save_every, "test": args.test,
+                  "device": args.device, "processes": processes}
+        jobs = [job_of(command, method, seed, folder, present.get((method, seed)), common)
+                for (method, seed), folder in folders.items()]
+    if any(job.remaining for job in jobs):
+        experiment.check(common["config"])
     if args.test:
-        jobs += [Job(args.experiment, experiment.RANDOM, seed, config, None, 0, 0, args.save_every, True, args.device,
-                     processes)
-                 for seed in range(args.seed, args.seed + args.seeds)]
+        jobs += [Job(experiment.name, UNTRAINED, seed, **common) for seed in seeds]
     return jobs
 
 
-def shipped_with(experiment, methods, present, named, args):
-    """The configuration of the policy that came with the package, where the command line asks for no other and nothing
-    has been trained; else None."""
-    path = shipped.path_of(args.experiment, methods[0])
+def job_of(command: Command, method: str, seed: int, folder: Path, found: checkpoint.Checkpoint | None,
+           common: Mapping[str, Any]) -> Job:
+    """The job of one method and seed. Raises ValueError for a run that was stopped, unless it is to be resumed."""
+    experiment, args, config = command.experiment, command.args, common["config"]
+    iterations = experiment.iterations(config, method)
+    done = found.iteration if found else 0
+    if found:
+        found.theta_of(experiment.layout(config, method))
+        trained, _ = experiments.read_config(found)
+        whole = experiment.iterations(trained, method)
+        if 0 < done < min(whole, iterations) and not (args.resume or args.extend or command.uses_learned):
+            raise ValueError(f"{folder} holds a run that stopped at iteration {done} of {whole}; --resume continues "
+                             "it, another --out starts a new one")
+    return Job(experiment.name, method, seed, folder=folder, iterations=iterations, done=done, extends=args.extend,
+               **common)
+
+
+def shipped_for(command: Command, methods: Sequence[str], present: Present) -> Any:
+    """The configuration of the parameters that come with the package, where nothing has been trained and the command
+    line asks for no other; else None. A test uses them only where the experiment says so."""
+    experiment, args = command.experiment, command.args
+    path = shipped.path_of(experiment.name, methods[0])
     tested = {option.name for option in fields(experiment.Config) if option.metadata["test"]}
-    if (present or len(methods) > 1 or args.seed or args.seeds > 1 or set(named) - tested or not path.exists()
-            or not args.learned):
+    if (present or len(methods) > 1 or args.seed or args.seeds > 1 or set(command.named) - tested
+            or not command.uses_learned or (args.test and not experiment.ships) or not path.exists()):
         return None
-    print(f"nothing trained in {args.out / args.experiment}: using the policy that came with the package")
-    return replace(shipped.load(path)[0], **named)
+    return replace(shipped.load(path).config, **command.named)
 
 
-def work(job):
-    """Carry out one job; yields (iterations taken, words, lines to print) now and then, and the results of the test."""
-    experiment, shown = experiments.find(job.experiment), RESULTS[experiments.NAMES[job.experiment]]
-    config = {"experiment": job.experiment, "method": job.method, "seed": job.seed, **asdict(job.config)}
-    if job.folder and (job.left or not (job.folder / CHECKPOINT).exists()):
-        recipe = experiment.recipe(job.config, job.method, job.seed).to(backend.library(job.device), job.processes)
-        words = shown.words(job)
+def work(job: Job) -> Generator[Any, None, None]:
+    """Carry out one job; yields (iterations taken, words, lines to print) now and then, and (found,) of the test."""
+    experiment = experiments.find(job.experiment)
+    labels = {"experiment": job.experiment, "method": job.method, "seed": job.seed, **asdict(job.config)}
+    if job.folder and (job.remaining or not (job.folder / CHECKPOINT).exists()):
+        trainer = experiment.trainer(job.config, job.method, job.seed).to(backend.library(job.device), job.processes)
+        past = {name: values[:job.done] for name, values in job.metrics().items()}
+        words = experiment.progress(job.config, job.method, past)
         try:
-            with closing(runs.train_in(job.folder, recipe, config, job.save_every)) as updates:
+            with closing(runs.train_in(job.folder, trainer, labels, job.save_every)) as updates:
                 for progress in updates:
-                    if progress.iteration % recipe.metrics_every == 0 or progress.iteration == job.iterations:
+                    if progress.iteration % trainer.metrics_every == 0 or progress.iteration == job.iterations:
                         yield progress.iteration, words(progress), progress.warnings
         except ArithmeticError as error:
             raise ArithmeticError(f"{job}, {error}") from error
         except MemoryError as error:
-            raise MemoryError(f"{job}: {shown.what_fits(job)}") from error
+            raise MemoryError(f"{job}: {experiment.memory(job.config, job.method, job.device)}") from error
     if job.test:
-        yield shown.test(job)
+        yield (experiment.test(job.config, job.method, job.learned(), job.processes),)
 
 
-def carry_out(jobs, processes):
-    """Run the jobs, so many at a time, under one progress bar; returns the results of each one's test."""
+def carry_out(jobs: Sequence[Job], processes: int) -> list[Any]:
+    """Run the jobs, so many at a time, under one progress bar; returns what each one's test found, or None."""
     from tqdm import tqdm
-    results, at = [{} for _ in jobs], [job.done for job in jobs]
-    left = sum(job.left for job in jobs)
+    found: list[Any] = [None] * len(jobs)
+    at = [job.done for job in jobs]
+    remaining = sum(job.remaining for job in jobs)
     with closing(parallel.run(work, jobs, processes)) as messages, \
-            tqdm(total=left, desc="training", unit="it", mininterval=0.3, disable=not left) as bar:
+            tqdm(total=remaining, desc="training", unit="it", mininterval=0.3, disable=not remaining) as bar:
         for index, message in messages:
-            if isinstance(message, dict):
-                results[index] = message
+            if len(message) == 1:
+                found[index] = message[0]
                 continue
             iteration, words, lines = message
             for line in lines:
@@ -130,43 +140,88 @@ def carry_out(jobs, processes):
             bar.set_postfix_str(f"{jobs[index]}, {words}", refresh=False)
             bar.update(iteration - at[index])
             at[index] = iteration
-    return results
+    return found
 
 
-def run(argv):
+def announce(command: Command, jobs: Sequence[Job]) -> None:
+    """Say what will be trained, and what is there already."""
+    home = command.args.out / command.experiment.name
+    for job in jobs:
+        if job.shipped:
+            print(f"nothing trained in {home}: using the weights that come with the package ({job})")
+        elif job.remaining and job.done:
+            print(f"{job}: continuing from iteration {job.done} to {job.iterations}")
+        elif job.remaining and command.uses_learned:
+            print(f"no weights for {job} yet: training {job.remaining} iterations first")
+        elif job.folder and not job.remaining and not command.uses_learned:
+            print(f"{job.folder}: already trained with the same settings; nothing to do")
+
+
+def called() -> str:
+    """The command as the user called it, for hints."""
+    name = Path(sys.argv[0]).name
+    return sys.argv[0] if " " in sys.argv[0] else f"python {sys.argv[0]}" if name.endswith(".py") else name
+
+
+def next_step(command: Command) -> str:
+    """What a user may want to do next."""
+    name = command.experiment.name
+    again = f"{called()}{'' if name == next(iter(experiments.EXPERIMENTS)) else ' ' + name}"
+    if not command.uses_learned:
+        return f"next: {again} --test"
+    if command.experiment.input_range and not command.args.adapt:
+        return f"next: {again} --adapt points.csv, with x,y rows of your own"
+    if command.experiment.screen and command.args.watch is None:
+        return f"next: {again} --watch game.gif"
+    return ""
+
+
+def run(argv: Sequence[str]) -> int:
     """Carry out one command line; returns the exit code."""
-    experiment, args, named = arguments(argv)
-    if args.list:
+    if "--list" in argv:
         print(listing())
         return 0
-    shown = RESULTS[experiments.NAMES[args.experiment]]
+    command = arguments(argv)
+    args: Namespace = command.args
     own = points.read_points(args.adapt) if args.adapt else None
-    jobs = plan(experiment, args, named)
-    for job in jobs:
-        if job.left and job.done:
-            print(f"{job} stopped at iteration {job.done} of {job.iterations}: going on from there")
-        elif job.left and args.learned:
-            print(f"no weights for {job} yet: training {job.left} iterations first")
-        elif job.folder and not job.left and not args.learned:
-            print(f"{job.folder} is trained already, with these very numbers")
+    home = args.out / command.experiment.name
+    check_outputs(command, home)
+    jobs = plan(command)
+    announce(command, jobs)
     begin = monotonic()
-    results = carry_out(jobs, 1 if jobs[0].processes > 1 else args.processes)
+    found = carry_out(jobs, 1 if jobs[0].processes > 1 else args.processes)
     seconds = monotonic() - begin
     for job in jobs:
-        if job.left:
+        if job.remaining and job.folder:
             print(f"saved {job.folder / CHECKPOINT}")
     if args.test:
-        shown.write_test(experiment, args, jobs, results, seconds)
-    if args.watch:
-        shown.watch(args, jobs[0])
+        tests = [Tested(job.method, job.seed, each, job.metrics(), job.learned()) for job, each in zip(jobs, found)]
+        report = command.experiment.report(jobs[0].config, tests)
+        names = report.save(home, seconds=round(seconds, 1))
+        print(f"{report.heading}\n\n{report.table}\n\n{report.conclusion}\nsaved {', '.join(names)} in {home}")
+    if args.watch is not None:
+        print("\n".join(watch(jobs[0], args.watch, args.decisions or 2000)))
     if own is not None:
-        shown.adapt_to(*own, args, jobs[0])
+        steps = 10 if args.steps is None else args.steps
+        print("\n".join(adapt_to(*own, steps, jobs[0], home, args.adapt.name)))
+    if words := next_step(command):
+        print(words)
     return 0
 
 
-def main(argv=None):
+def check_outputs(command: Command, home: Path) -> None:
+    """Raise OSError or ValueError, before any work, where a result could not be written or shown."""
+    wanted = [home / "test.json"]
+    if command.args.watch is not None:
+        check_screen(command.args.watch)
+        wanted += [command.args.watch] if command.args.watch.name else []
+    for path in wanted:
+        check_writable(path)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
     """Run, turning a user's mistake into one line and an exit code."""
-    return guarded(run, argv, "stopped; the same command with --resume goes on from the last checkpoint")
+    return guarded(run, argv, "stopped; the same command with --resume continues from the last checkpoint")
 
 
 if __name__ == "__main__":

@@ -1,41 +1,48 @@
-"""Which task, network, method, numbers and figures: one module per experiment, found here by name."""
+"""Which task, network, methods, numbers and figures: one module an experiment, in one table by name."""
 
-from importlib import import_module
-from types import ModuleType
 from typing import Any
 
 from ..runs.checkpoint import Checkpoint, CheckpointError
+from . import cartpole, daml, pong, reptile, sinusoid, sinusoid_small, two_phase, video
+from .configuration import Configuration, from_json
+from .experiment import UNTRAINED, Experiment, Tested, choose
 
-NAMES = {"sinusoid": "regression", "two_phase": "regression", "daml": "regression", "sinusoid_small": "regression",
-         "reptile": "regression", "pong": "games", "cartpole": "games",
-         "video": "video"}  # experiment -> what kind of thing is learned
-
-
-def find(name: str) -> ModuleType:
-    """Return the experiment's module. Raises ValueError, listing the experiments, for an unknown name.
-
-    A module offers Config (a dataclass whose fields become flags), METHODS, DEFAULT_METHODS, RANDOM (the name of the
-    untrained start), TITLES, start, recipe and test; one of regression also algorithm, split, summary and figures, one
-    of games settings and make, and WATCHED, the name of its first action's probability, where there is a screen.
-    """
-    if name not in NAMES:
-        raise ValueError(f"unknown experiment {name!r}; choose from {', '.join(NAMES)}")
-    return import_module(f"{__name__}.{name}")
+EXPERIMENTS: dict[str, Experiment] = {
+    each.name: each for each in (sinusoid.EXPERIMENT, two_phase.EXPERIMENT, daml.EXPERIMENT, sinusoid_small.EXPERIMENT,
+                                 reptile.EXPERIMENT, pong.EXPERIMENT, cartpole.EXPERIMENT, video.EXPERIMENT)}
 
 
-def tuples(values: dict[str, Any]) -> dict[str, Any]:
-    """The same values with lists as tuples, as a configuration has them; the command line and JSON know only lists."""
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+def find(name: str) -> Experiment:
+    """Return the experiment. Raises ValueError, listing the experiments, for an unknown name."""
+    return EXPERIMENTS[choose("experiment", name, EXPERIMENTS)]
 
 
 def read_config(found: Checkpoint) -> tuple[Any, dict[str, Any]]:
-    """Return the configuration that a checkpoint was trained with, and the rest: its experiment, method and seed.
+    """Return the configuration that a checkpoint was trained with, and its labels: experiment, method and seed.
 
     Raises CheckpointError when no experiment here has such a configuration.
     """
-    values = tuples(dict(found.config))
-    labels = {name: values.pop(name, None) for name in ("experiment", "method", "seed")}
     try:
-        return find(str(labels["experiment"])).Config(**values), labels
+        return labelled(found.config)
     except (TypeError, ValueError) as error:
         raise CheckpointError(f"{found.path}: its configuration is of another version ({error})") from error
+
+
+def labelled(values: Any) -> tuple[Any, dict[str, Any]]:
+    """Split the JSON values of a run's configuration into the configuration and its experiment, method and seed.
+
+    Raises ValueError for what no experiment has.
+    """
+    if not isinstance(values, dict):
+        raise ValueError("a configuration is a table of names and values")
+    numbers = dict(values)
+    labels = {name: numbers.pop(name, None) for name in ("experiment", "method", "seed")}
+    experiment = find(str(labels["experiment"]))
+    choose("method", str(labels["method"]), experiment.methods)
+    if type(labels["seed"]) is not int or labels["seed"] < 0:
+        raise ValueError(f"seed must be an integer of at least 0, got {labels['seed']!r:.40}")
+    return from_json(experiment.Config, numbers), labels
+
+
+__all__ = ["Configuration", "EXPERIMENTS", "Experiment", "Tested", "UNTRAINED", "choose", "find", "labelled",
+           "read_config"]

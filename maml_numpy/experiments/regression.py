@@ -1,26 +1,41 @@
-"""What the regression experiments share: unseen tasks to test on, the test itself, the panels of a figure."""
+"""Experiments that fit functions: how their methods are written down, trained, tested on unseen tasks and reported."""
 
-from dataclasses import dataclass
-from typing import Any, Sequence
+import tracemalloc
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Callable, Mapping, Sequence
 
 import numpy as np
 
-from ..backend import Array
+from ..algorithms import Algorithm
+from ..backend import DEVICES, Array, free_bytes, library
 from ..batch import Batch
-from ..results.evaluation import losses_after, tuned_losses
-from ..initialisers import he_normal, truncated_normal, uniform_fan_in
+from ..initialisers import Initialiser, he_normal, truncated_normal, uniform_fan_in
 from ..inner import adapt
+from ..learner import Learner
 from ..objectives import Supervised
-from ..results.figures import Panel, steps_label
-from ..results.report import Statistics, statistics
+from ..optim import Optimizer
+from ..parameters import Layout
+from ..replay import Replayed
+from ..results.errors import TUNED, ErrorResults, Row, row
+from ..results.evaluation import losses_after, tuned_losses
+from ..results.figures import Panel, errors_by_step, steps_label, training_curves
+from ..results.report import Report
+from ..runs import MetaTrainer
 from ..tasks import Family
+from ..training import Progress
 from .configuration import TEST_SEED
+from .experiment import UNTRAINED, Tested, choose
 
-INITIALISERS = {"truncated_normal": truncated_normal, "he_normal": lambda sigma: he_normal,
-                "uniform_fan_in": lambda sigma: uniform_fan_in}
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+INITIALISERS: dict[str, Callable[[float], Initialiser]] = {
+    "truncated_normal": truncated_normal, "he_normal": lambda sigma: he_normal,
+    "uniform_fan_in": lambda sigma: uniform_fan_in}
 HELD_OUT_SEED = 2018
 HELD_OUT_TASKS = 200  # on which the baselines' rates are tuned
 RATES = tuple(10.0 ** (i / 4) for i in range(-14, 1))  # four to a decade, from 0.0003 to 1
+Draw = Callable[[np.random.Generator], tuple[Any, Batch]]  # generator -> support and query of one meta-batch
 CHUNK = 200  # tasks tested at a time, which bounds the memory of a fine grid
 
 
@@ -28,8 +43,11 @@ CHUNK = 200  # tasks tested at a time, which bounds the memory of a fine grid
 class UnseenTasks:
     """Tasks never seen in training, and how they are tested.
 
-    family: where they come from. N: examples to adapt to. steps: inner steps after which the error is taken. tasks: how
-    many. grid: points on which it is taken. The tasks are the same for every N, method and seed.
+    family: where they come from.
+    N: examples to adapt to.
+    steps: inner steps after which the error is taken.
+    tasks: how many. They are the same for every N, method and seed.
+    grid: points on which the error is taken.
     """
 
     family: Family
@@ -43,30 +61,27 @@ class UnseenTasks:
         drawn = self.family.sample(np.random.default_rng([seed, 0]), T or self.tasks)
         return self.family.examples(np.random.default_rng([seed, N]), drawn, N), self.family.grid(drawn, self.grid)
 
-    def test(self, objective: Supervised, theta: Array, alpha: Any, title: str, tune: bool = False
-             ) -> dict[str, dict[str, Statistics]]:
-        """The error after each number of steps: {title: {"N=5": `report.statistics`, ...}}.
+    def test(self, objective: Supervised, theta: Array, alpha: Any, title: str, tune: bool = False) -> list[Row]:
+        """The errors, a row for each N.
 
-        alpha: a rate, or one per parameter. tune: also test, as "title, tuned", with the rate that suits each N and
-        each number of steps best; fair to what was trained without an inner loop.
+        theta: (P,).
+        alpha: inner rate, a number, or one per parameter, (P,).
+        tune: also test, as "title, tuned", with the rate that suits each N and each number of steps best; fair to what
+        was trained without an inner loop.
         """
         rate = alpha if np.ndim(alpha) == 0 else np.nan
-        results: dict[str, dict[str, Statistics]] = {title: {}}
+        rows = []
         for N in self.N:
             support, grid = self.draw(N)
             losses = np.concatenate([
                 losses_after(objective, theta, take(support, at), take(grid, at), alpha, self.steps)
                 for at in np.array_split(np.arange(self.tasks), -(-self.tasks // CHUNK))], axis=1)
-            results[title][f"N={N}"] = statistics(losses, np.full(len(self.steps), rate))
+            rows.append(row(title, f"N={N}", losses, rate))
             if tune:
                 held_out = self.draw(N, HELD_OUT_TASKS, HELD_OUT_SEED)
                 tuned = tuned_losses(objective, theta, held_out, (support, grid), RATES, self.steps)
-                results.setdefault(f"{title}, tuned", {})[f"N={N}"] = statistics(*tuned)
-        return results
-
-    def summary(self, anchors: dict[str, float]) -> dict[str, Any]:
-        """What the test is measured on. anchors: the errors of predictors that never see an example, by name."""
-        return {"tasks": self.tasks, "grid": self.grid, "steps": list(self.steps), "anchors": anchors}
+                rows.append(row(title + TUNED, f"N={N}", *tuned))
+        return rows
 
     def panel(self, objective: Supervised, theta: Array, alpha: Any, title: str, task: int, steps: Sequence[int]
               ) -> Panel:
@@ -83,3 +98,159 @@ class UnseenTasks:
 def take(batch: Batch, tasks: Any) -> Batch:
     """The same batch with some of its tasks: indices or a slice."""
     return Batch(batch.x[tasks], batch.y[tasks])
+
+
+def as_it_is(config: Any, theta: Array) -> Array:
+    """theta, for a method that learns theta alone."""
+    return theta
+
+
+def fixed_rate(config: Any, learned: Array) -> tuple[Array, Any]:
+    """theta and the configured inner rate."""
+    return learned, config.alpha
+
+
+@dataclass(frozen=True)
+class RegressionMethod:
+    """One way to learn to fit functions; each function takes the configuration first.
+
+    title: in tables and figures.
+    algorithm: config -> the outer gradient.
+    optimizer: config -> the outer update.
+    draw: config -> a function of a generator that gives support and query of one meta-batch.
+    iterations: config -> outer updates.
+    start: config, theta_0 -> what training begins with.
+    split: config, learned -> theta (P,) and the inner rate at test.
+    baseline: whether it is trained without an inner loop: it is also tested with the inner rate that suits it best, and
+    the summary compares with it.
+    default: whether it is trained when no method is named.
+    """
+
+    title: str
+    algorithm: Callable[[Any], Algorithm]
+    optimizer: Callable[[Any], Optimizer]
+    draw: Callable[[Any], Draw]
+    iterations: Callable[[Any], int] = lambda config: config.iterations
+    start: Callable[[Any, Array], Array] = as_it_is
+    split: Callable[[Any, Array], tuple[Array, Any]] = fixed_rate
+    baseline: bool = False
+    default: bool = True
+
+
+@dataclass(frozen=True)
+class Regression:
+    """An `Experiment` that fits functions.
+
+    name, description, Config, methods, input_range: as `Experiment` says; methods are `RegressionMethod`.
+    error: the name of the loss in tables.
+    unseen: config -> the tasks of the test.
+    anchors: config -> predictors that never see an example, by name, and their errors.
+    figures: config, method -> learned (P,) -> file name -> figure.
+    initialiser: config -> how weights are drawn.
+    tune_untrained: whether the untrained start is tested with the inner rate that suits it best, too.
+    """
+
+    name: str
+    description: str | None
+    Config: type[Any]
+    methods: Mapping[str, RegressionMethod]
+    error: str
+    unseen: Callable[[Any], UnseenTasks]
+    anchors: Callable[[Any], dict[str, float]]
+    figures: Callable[[Any, Mapping[str, Array]], dict[str, "Figure"]]
+    input_range: Callable[[Any], tuple[float, float]] | None
+    initialiser: Callable[[Any], Initialiser] = lambda config: uniform_fan_in
+    tune_untrained: bool = False
+
+    screen = None
+    ships = False
+    devices = DEVICES
+
+    def method(self, name: str) -> RegressionMethod:
+        """The method of this name. Raises ValueError for an unknown name."""
+        return self.methods[choose("method", name, self.methods)]
+
+    def title(self, name: str) -> str:
+        """Of a method, or of the untrained start."""
+        return "random start" if name == UNTRAINED else self.method(name).title
+
+    def iterations(self, config: Any, method: str) -> int:
+        """Outer updates of a whole training."""
+        return self.method(method).iterations(config)
+
+    def check(self, config: Any) -> None:
+        """Every configuration can be trained."""
+
+    def layout(self, config: Any, method: str) -> Layout:
+        """Of what is learned."""
+        return self.method(method).algorithm(config).layout
+
+    def start(self, config: Any, method: str, seed: int) -> Array:
+        """What training begins with, (P,), float32: the same theta_0 for every method of a seed."""
+        theta = config.objective().network.initialise(np.random.default_rng([seed, 0]), self.initialiser(config))
+        return theta if method == UNTRAINED else self.method(method).start(config, theta)
+
+    def trainer(self, config: Any, method: str, seed: int) -> MetaTrainer:
+        """How to train: every method from the seed's start, on the seed's one stream of random numbers."""
+        chosen = self.method(method)
+        return MetaTrainer(Replayed(chosen.algorithm(config)), chosen.optimizer(config),
+                           self.start(config, method, seed), chosen.draw(config),
+                           np.random.default_rng([seed, 1]), chosen.iterations(config), getattr(config, "max_skips", 0))
+
+    def progress(self, config: Any, method: str, past: Mapping[str, Sequence[float]]) -> Callable[[Progress], str]:
+        """The loss."""
+        return lambda progress: f"loss {float(progress.loss):.3f}"
+
+    def memory(self, config: Any, method: str, device: str) -> str:
+        """How much memory a meta-batch takes, and how many tasks would fit."""
+        trainer = self.trainer(config, method, 0)
+        batches = trainer.draw(np.random.default_rng(0))
+        T = len(batches[0][0])
+        sizes = []
+        for tasks in (1, 3):  # two more take twice what a task takes
+            some = [type(batch)._make([np.resize(part, (tasks, *part.shape[1:])) for part in batch])
+                    for batch in batches]
+            tracemalloc.start()
+            trainer.algorithm.meta_gradient(trainer.theta, *some)
+            sizes.append(tracemalloc.get_traced_memory()[1])
+            tracemalloc.stop()
+        each = max(1.0, (sizes[1] - sizes[0]) / 2)
+        free = free_bytes(library(device))
+        fit = "" if free is None else f"; about {int(free / each):,} would fit"
+        return f"a meta-batch of {T:,} tasks takes about {T * each / 1e6:,.0f} MB{fit}"
+
+    def split(self, config: Any, method: str, learned: Array) -> tuple[Array, Any]:
+        """theta (P,) and the inner rate to adapt it with."""
+        return fixed_rate(config, learned) if method == UNTRAINED else self.method(method).split(config, learned)
+
+    def test(self, config: Any, method: str, learned: Array, processes: int = 1) -> list[Row]:
+        """Errors on unseen tasks, as `UnseenTasks.test` gives them."""
+        tune = self.tune_untrained if method == UNTRAINED else self.method(method).baseline
+        return self.unseen(config).test(config.objective(), *self.split(config, method, learned), self.title(method),
+                                        tune)
+
+    def measured(self, config: Any, rows: list[Row]) -> ErrorResults:
+        """The rows, with what they are measured on."""
+        unseen = self.unseen(config)
+        return ErrorResults(self.error, unseen.tasks, unseen.grid, unseen.steps, self.anchors(config), rows)
+
+    def report(self, config: Any, tests: Sequence[Tested]) -> Report:
+        """The table, the figures and the summary of several tests."""
+        results = self.measured(config, [each._replace(seed=test.seed) for test in tests for each in test.found])
+        learned = {test.method: test.theta for test in tests if test.seed == tests[0].seed}
+        figures = {**self.figures(config, learned), "steps": errors_by_step(results)}
+        curves: dict[str, list[tuple[Any, Any]]] = {}
+        for test in tests:
+            if test.metrics:
+                curves.setdefault(self.title(test.method), []).append((test.metrics["iteration"], test.metrics["loss"]))
+        if curves:
+            figures["training"] = training_curves(curves)
+        baselines = [name for name in learned if name in self.methods and self.methods[name].baseline]
+        first, others = tests[0].method, [name for name in baselines or [UNTRAINED] if name != tests[0].method]
+        conclusion = results.conclusion(self.title(first), map(self.title, others or [UNTRAINED]))
+        return Report(results.heading(), results.table(), conclusion, results.markdown(),
+                      {"experiment": self.name, "config": asdict(config), **results.json()}, figures)
+
+    def loaded(self, config: Any, method: str, learned: Array) -> Learner:
+        """The learner."""
+        return Learner(config.objective(), *self.split(config, method, learned))

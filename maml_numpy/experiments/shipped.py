@@ -1,55 +1,78 @@
-"""Trained policies that come with the package, in little space.
+"""Trained parameters that come with the package, in little space.
 
-Of the first layer, whose rows belong to pixels, a file keeps those that training changed, in half precision; all others
-are what the seed draws, to the last bit (derivations/17_sparse.md). The other layers are kept as they are.
+Of a policy that sees pixels, a file keeps those rows of the first layer that training changed, in half precision; all
+others are drawn again from the seed, bit for bit (derivations/17_sparse.md). Everything else is kept as it is.
 """
 
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import find, tuples
 from ..backend import Array
-from ..runs.files import replacing
+from ..runs.files import read_npz, replacing
+from . import find, labelled
 
 FOLDER = Path(__file__).parent / "weights"
+MEMBERS = {"config", "theta", "rows", "W", "rest"}
+LARGEST = 2**28  # bytes of a file's arrays
+
+
+class Shipped(NamedTuple):
+    """What a file holds.
+
+    config: of the run. method, seed: of the run. theta: (P,), float32.
+    """
+
+    config: Any
+    method: str
+    seed: int
+    theta: Array
 
 
 def path_of(experiment: str, method: str) -> Path:
-    """Where the trained policy of an experiment's method lies, if there is one."""
+    """Where the trained parameters of an experiment's method lie, if there are any."""
     return FOLDER / f"{experiment}-{method}.npz"
 
 
+def methods_of(experiment: str) -> list[str]:
+    """The methods of an experiment whose parameters come with the package, in the order of its table."""
+    return [method for method in find(experiment).methods if path_of(experiment, method).exists()]
+
+
 def save(path: Path, experiment: str, method: str, seed: int, config: Any, theta: Array) -> None:
-    """Write theta (P,) of a policy whose first layer takes rows of pixels. Raises OSError when that fails."""
-    module = find(experiment)
-    recipe = module.recipe(config, method, seed)
-    (place, shape), *_ = recipe.layout.places.values()
-    W, start = (vector[place].reshape(shape) for vector in (theta, recipe.theta))
-    rows = (W != start).any(axis=1).nonzero()[0]
-    labels = {"experiment": experiment, "method": method, "seed": seed, **asdict(config)}
+    """Write theta (P,) of a run. Raises OSError when that fails."""
+    described = find(experiment)
+    labels = json.dumps({"experiment": experiment, "method": method, "seed": seed, **asdict(config)})
+    (name, (place, shape)), *_ = described.layout(config, method).places.items()
+    if name.startswith("sparsedense"):
+        W, start = (vector[place].reshape(shape) for vector in (theta, described.start(config, method, seed)))
+        rows = (W != start).any(axis=1).nonzero()[0]
+        entries = {"rows": rows.astype(np.uint16), "W": W[rows].astype(np.float16), "rest": theta[place.stop:]}
+    else:
+        entries = {"theta": theta}
     with replacing(path) as file:
-        np.savez_compressed(file, config=json.dumps(labels), rows=rows.astype(np.uint16), W=W[rows].astype(np.float16),
-                            rest=theta[place.stop:])
+        np.savez_compressed(file, config=labels, **entries)
 
 
-def load(path: Path) -> tuple[Any, int, Array]:
-    """Return the configuration, the seed and theta (P,), float32. Raises ValueError for a file that is not whole."""
+def load(path: Path) -> Shipped:
+    """Read a file of `save`. Raises ValueError for one that is not whole."""
     try:
-        with np.load(path, allow_pickle=False) as file:
-            entries = {name: file[name] for name in file.files}
-        labels = tuples(json.loads(str(entries["config"])))
-        module = find(labels.pop("experiment"))
-        method, seed = labels.pop("method"), labels.pop("seed")
-        config = module.Config(**labels)
-        recipe = module.recipe(config, method, seed)
-        theta = recipe.theta.copy()
-        (place, shape), *_ = recipe.layout.places.values()
-        theta[place].reshape(shape)[entries["rows"]] = entries["W"]
-        theta[place.stop:] = entries["rest"]
-    except Exception as error:
-        raise ValueError(f"{path}: no readable policy ({' '.join(str(error).split()):.120})") from error
-    return config, seed, theta
+        entries = read_npz(path, MEMBERS, LARGEST)
+        config, labels = labelled(json.loads(str(entries["config"])))
+        experiment, method, seed = find(labels["experiment"]), labels["method"], labels["seed"]
+        layout = experiment.layout(config, method)
+        if "theta" in entries:
+            theta = entries["theta"]
+        else:
+            theta = experiment.start(config, method, seed)
+            (place, shape), *_ = layout.places.values()
+            theta[place].reshape(shape)[entries["rows"]] = entries["W"]
+            theta[place.stop:] = entries["rest"]
+        if theta.shape != (layout.size,) or theta.dtype != np.float32 or not np.isfinite(theta).all():
+            raise ValueError(f"its parameters are no {layout.size} finite floats")
+    except Exception as error:  # nothing in a file is trusted
+        raise ValueError(f"{path}: no readable parameters ({' '.join(str(error).split()):.120})") from error
+    return Shipped(config, method, seed, theta)

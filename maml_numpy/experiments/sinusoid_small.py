@@ -2,57 +2,52 @@
 
 from dataclasses import dataclass
 from math import pi
-from typing import TYPE_CHECKING, Any, Mapping
+from typing import TYPE_CHECKING, Mapping
 
 import numpy as np
 
-from ..algorithms import MAML, Algorithm, JointTraining
+from ..algorithms import MAML, JointTraining
 from ..backend import Array
 from ..batch import Batch
-from ..initialisers import uniform_fan_in
 from ..layers import ReLU
 from ..losses import MSE
 from ..network import mlp
 from ..objectives import Supervised
-from ..optim import Adam
+from ..optim import Adam, Optimizer
 from ..results.figures import adaptation_panels
-from ..replay import Replayed
-from ..results.report import Statistics
-from ..runs import MetaTrainer
 from ..tasks import Sinusoid
-from .configuration import check, option
-from .regression import UnseenTasks
+from .configuration import MOST, Configuration, option
+from .experiment import UNTRAINED
+from .regression import Draw, Regression, RegressionMethod, UnseenTasks
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-METHODS = ("batched", "single", "fit")
-DEFAULT_METHODS = METHODS
-RANDOM = "random"
-TITLES = {"batched": "MAML, a meta-batch", "single": "MAML, one task", "fit": "plain fit of sin(x)",
-          RANDOM: "random start"}
 STEPS = (0, 1, 2, 3, 4)
-FIT_POINTS, FIT_BETA = 100, 1e-2
+FIT_POINTS = 100
+FIT_BETA = 1e-2
 ONE = Sinusoid((1.0, 1.0), (0.0, 0.0))  # sin(x), which the post fits, and later adapts to
 
 
 @dataclass(frozen=True)
-class Config:
-    """The numbers of one run; the defaults are the post's. Raises ValueError for what makes no sense."""
+class Config(Configuration):
+    """The hyper-parameters of one run; the defaults are the post's."""
 
     iterations: int = option(20_000, "outer updates")
-    T: int = option(4, "tasks in a meta-batch of the batched method")
-    N: int = option(20, "support examples, and query examples of the batched method; a single task has one")
-    alpha: float = option(0.1, "inner learning rate, in training and at test")
-    beta: float = option(1e-3, "outer learning rate (Adam)")
-    fit_iterations: int = option(100, "updates of the plain fit (Adam with rate 0.01)")
-    H: int = option(40, "width of the two hidden layers")
-    amplitude: tuple[float, float] = option((0.1, 0.5), "range of the sine waves' amplitude")
-    phase: tuple[float, float] = option((-pi, 0.0), "range of their phase; subtracted from x, where the post adds it")
-    x: tuple[float, float] = option((-5.0, 5.0), "range of the inputs")
+    T: int = option(4, "tasks in a meta-batch of the batched method", least=1)
+    N: int = option(20, "support examples of each task, and query examples of the batched method; a single task has "
+                        "one query example", least=1)
+    alpha: float = option(0.1, "inner learning rate, in training and at test; 0 adapts nothing")
+    beta: float = option(1e-3, "outer learning rate of Adam")
+    fit_iterations: int = option(100, "updates of the plain fit, by Adam with rate 0.01")
+    H: int = option(40, "width of the two hidden layers, in units", least=1)
+    amplitude: tuple[float, float] = option((0.1, 0.5), "range of the sine waves' amplitude", least=-MOST)
+    phase: tuple[float, float] = option((-pi, 0.0), "range of the sine waves' phase, in radians; subtracted from x, "
+                                                    "where the post adds it", least=-MOST)
+    x: tuple[float, float] = option((-5.0, 5.0), "range of the inputs", least=-MOST)
 
     def __post_init__(self) -> None:
-        check(self, iterations=0, T=1, N=1, alpha=0, beta=0, fit_iterations=0, H=1)
+        super().__post_init__()
         self.tasks()  # raises for a range that makes no sense
 
     def tasks(self) -> Sinusoid:
@@ -64,37 +59,41 @@ class Config:
         return Supervised(mlp([1, self.H, self.H, 1], ReLU), MSE())
 
 
-def algorithm(config: Config, method: str) -> Algorithm:
-    """MAML, or joint training on one task. Raises ValueError for a method not in METHODS."""
-    if method not in METHODS:
-        raise ValueError(f"unknown method {method!r}; choose from {', '.join(METHODS)}")
-    return JointTraining(config.objective()) if method == "fit" else MAML(config.objective(), config.alpha)
+def maml(config: Config) -> MAML:
+    """MAML, on one task or a meta-batch."""
+    return MAML(config.objective(), config.alpha)
 
 
-def start(config: Config, method: str, seed: int) -> Array:
-    """Return theta_0 before training, (P,), float32."""
-    return config.objective().network.initialise(np.random.default_rng([seed, 0]), uniform_fan_in)
+def adam(config: Config) -> Optimizer:
+    """The post's outer update."""
+    return Adam(config.beta)
 
 
-def split(config: Config, method: str, learned: Array) -> tuple[Array, Any]:
-    """theta, (P,), and the inner rate."""
-    return learned, config.alpha
+def draw(config: Config, T: int, N_query: int) -> Draw:
+    """Draws meta-batches of T tasks with N_query query examples each."""
+    family = config.tasks()
 
-
-def recipe(config: Config, method: str, seed: int) -> MetaTrainer:
-    """How to train: a meta-batch of T tasks, one task with one query example, or sin(x) itself on a grid."""
-    family, T, N_query = config.tasks(), *((config.T, config.N) if method == "batched" else (1, 1))
-
-    def draw(rng: np.random.Generator) -> tuple[Batch, Batch]:
-        if method == "fit":
-            grid = ONE.grid(ONE.sample(rng, 1), FIT_POINTS)
-            return grid, grid
+    def drawn(rng: np.random.Generator) -> tuple[Batch, Batch]:
         tasks = family.sample(rng, T)
-        return family.examples(rng, tasks, config.N), family.examples(rng, tasks, N_query)
+        support = family.examples(rng, tasks, config.N)
+        return support, family.examples(rng, tasks, N_query)
+    return drawn
 
-    beta, iterations = (FIT_BETA, config.fit_iterations) if method == "fit" else (config.beta, config.iterations)
-    return MetaTrainer(Replayed(algorithm(config, method)), Adam(beta), start(config, method, seed), draw,
-                       np.random.default_rng([seed, 1]), iterations)
+
+def draw_sine(config: Config) -> Draw:
+    """Gives sin(x) on a grid, always the same."""
+    def drawn(rng: np.random.Generator) -> tuple[Batch, Batch]:
+        grid = ONE.grid(ONE.sample(rng, 1), FIT_POINTS)
+        return grid, grid
+    return drawn
+
+
+METHODS = {
+    "batched": RegressionMethod("MAML, a meta-batch", maml, adam, lambda config: draw(config, config.T, config.N)),
+    "single": RegressionMethod("MAML, one task", maml, adam, lambda config: draw(config, 1, 1)),
+    "fit": RegressionMethod("plain fit of sin(x)", lambda config: JointTraining(config.objective()),
+                            lambda config: Adam(FIT_BETA), draw_sine, iterations=lambda config: config.fit_iterations),
+}
 
 
 def unseen(config: Config) -> UnseenTasks:
@@ -102,21 +101,19 @@ def unseen(config: Config) -> UnseenTasks:
     return UnseenTasks(config.tasks(), (config.N,), STEPS)
 
 
-def test(config: Config, method: str, learned: Array) -> dict[str, dict[str, Statistics]]:
-    """Squared error on unseen tasks, as `regression.UnseenTasks.test` gives it."""
-    return unseen(config).test(config.objective(), learned, config.alpha, TITLES[method])
-
-
-def summary(config: Config) -> dict[str, Any]:
-    """What the results of `test` are measured on."""
-    _, grid = unseen(config).draw(config.N)
-    return unseen(config).summary({"always 0": float((grid.y ** 2).mean())})
+def anchors(config: Config) -> dict[str, float]:
+    """The error of always predicting 0."""
+    return {"always 0": float((EXPERIMENT.unseen(config).draw(config.N)[1].y ** 2).mean())}
 
 
 def figures(config: Config, learned: Mapping[str, Array]) -> dict[str, "Figure"]:
     """Predictions of sin(x), twice as high as any task of training, after 0 to 4 steps: file name -> figure."""
     tasks = UnseenTasks(ONE, (config.N,), STEPS)
-    shown = {method: STEPS if method != "fit" else STEPS[:1] for method in learned if method != RANDOM}
-    panels = [tasks.panel(config.objective(), learned[method], config.alpha, TITLES[method], 0, steps)
+    shown = {method: STEPS if method != "fit" else STEPS[:1] for method in learned if method != UNTRAINED}
+    panels = [tasks.panel(config.objective(), learned[method], config.alpha, EXPERIMENT.title(method), 0, steps)
               for method, steps in shown.items()]
     return {"panels": adaptation_panels(panels, f"Adapting to sin(x) from {config.N} examples")}
+
+
+EXPERIMENT = Regression("sinusoid_small", __doc__, Config, METHODS, "squared error", unseen, anchors, figures,
+                        lambda config: config.x)

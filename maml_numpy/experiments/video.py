@@ -1,67 +1,73 @@
 """What comes next in a video of a square that moves at random: an average that blurs, or one future at a time."""
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Mapping
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Any, Callable, Mapping, Sequence
 
 import numpy as np
 
 from ..backend import Array
 from ..initialisers import uniform_fan_in
 from ..layers import Convolution, Dense, MaxPool, ReLU, Softmax
+from ..learner import FramePredictor
 from ..losses import MSE, Bernoulli, Loss, sigmoid
 from ..network import Network
 from ..optim import Adam, Cosine
+from ..parameters import Layout
+from ..results import animation
+from ..results.report import Report
+from ..results.tables import markdown, spread, text
 from ..tasks import Squares
+from ..training import Progress
 from ..video import figures as pictures
 from ..video.codes import divergence, one_hot_argmax
 from ..video.predictor import Predictor
 from ..video.training import PredictorTrainer
-from .configuration import TEST_SEED, check, option
+from .configuration import MOST, TEST_SEED, Configuration, option
+from .experiment import UNTRAINED, Tested, choose
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-METHODS = ("variational", "deterministic")
-DEFAULT_METHODS = METHODS
-RANDOM = "random"
-TITLES = {"variational": "variational", "deterministic": "deterministic", RANDOM: "random start"}
-TEST_PAIRS, CHUNK = 2000, 500
+TEST_PAIRS = 2000
+CHUNK = 500
 TOLERANCE = 0.1  # of every pixel of a future that counts as sharp and correct; blur is off by half
+ROLL_OUT_FPS = 2
 
 
 @dataclass(frozen=True)
-class Config:
-    """The numbers of one run. Raises ValueError for what makes no sense."""
+class Config(Configuration):
+    """The hyper-parameters of one run."""
 
     iterations: int = option(3000, "updates")
-    size: int = option(32, "width and height of a frame, in pixels")
-    square: int = option(5, "width and height of the square")
-    shifts: tuple[int, ...] = option((2, 3), "by how many pixels to the right it may move, each as likely", many=True)
+    size: int = option(32, "width and height of a frame, in pixels", least=1, most=1024)
+    square: int = option(5, "width and height of the square, in pixels", least=1)
+    shifts: tuple[int, ...] = option((2, 3), "pixels to the right by which the square may move, each equally likely",
+                                     least=-MOST, many=True)
     codes: int = option(0, "values of the code; 0 for as many as there are shifts")
     filters: int = option(0, "filters that the mask mixes; 0 for one more than codes")
-    kernel: int = option(0, "width and height of a filter, and of what the encoder looks at; 0 for what the widest "
-                         "shift needs")
-    N: int = option(64, "pairs of frames in a batch")
-    H: int = option(8, "channels of the encoder's convolution")
-    beta: float = option(3e-3, "learning rate (Adam)")
-    decay: float = option(0.5, "share of the training, at its end, over which beta falls to 0 by a cosine")
-    tau: tuple[float, float] = option((1.0, 0.1), "temperature of the codes, at the first update and at the last")
-    hard: bool = option(False, "hand the decoder hard codes, and go back through the soft ones (straight-through)")
-    weight: float = option(1e-4, "weight of the codes' divergence from uniform ones, in nats")
-    balance: float = option(1e-2, "weight of the divergence of their mean, which keeps all codes in use")
-    likelihood: str = option("gaussian", "of a pixel: gaussian, whose logarithm is the squared error, or bernoulli",
+    kernel: int = option(0, "width and height of the filters and of the encoder's convolution, in pixels, odd; 0 for "
+                            "what the widest shift needs")
+    N: int = option(64, "pairs of frames in a batch", least=1)
+    H: int = option(8, "channels of the encoder's convolution", least=1)
+    beta: float = option(3e-3, "learning rate of Adam")
+    decay: float = option(0.5, "fraction of the training, at its end, in which beta falls to 0 along a cosine", most=1)
+    tau: tuple[float, float] = option((1.0, 0.1), "temperature of the codes, at the first update and at the last",
+                                      above=True)
+    hard: bool = option(False, "give the decoder hard codes, with the gradient of the soft ones (straight-through)")
+    weight: float = option(1e-4, "weight of the codes' KL divergence from uniform codes, in nats")
+    balance: float = option(1e-2, "weight of the KL divergence of their mean, which keeps all codes in use")
+    likelihood: str = option("gaussian", "distribution of a pixel: gaussian (squared error) or bernoulli",
                              choices=("gaussian", "bernoulli"))
 
     def __post_init__(self) -> None:
-        check(self, iterations=0, size=1, square=1, codes=0, filters=0, kernel=0, N=1, H=1, beta=0, decay=0, weight=0,
-              balance=0)
-        if not self.decay <= 1:
-            raise ValueError(f"decay must be at most 1, got {self.decay}")
-        for tau in self.tau:
-            if not 0 < tau < float("inf"):
-                raise ValueError(f"the temperature tau must be positive, got {tau:g}")
+        super().__post_init__()
         if self.kernel and self.kernel % 2 == 0:
             raise ValueError(f"kernel must be odd, so that a filter has a middle, got {self.kernel}")
+        if self.kernel > 2 * self.size + 1:
+            raise ValueError(f"kernel must be at most {2 * self.size + 1}, twice a frame and one, got {self.kernel}")
         self.squares()  # these two raise for what does not fit
         self.predictor("variational")
 
@@ -88,19 +94,19 @@ class Config:
         return sigmoid(y) if self.likelihood == "bernoulli" else y
 
 
-def start(config: Config, method: str, seed: int) -> Array:
-    """Return the parameters before training, (P,), float32; the filters are random."""
-    return config.predictor(method).initialise(np.random.default_rng([seed, 0]), uniform_fan_in)
+@dataclass(frozen=True)
+class PredictorMethod:
+    """A predictor to train.
+
+    title: in tables and figures.
+    default: whether it is trained when no method is named.
+    """
+
+    title: str
+    default: bool = True
 
 
-def recipe(config: Config, method: str, seed: int) -> PredictorTrainer:
-    """How to train. Raises ValueError for a method that is neither in METHODS nor RANDOM."""
-    if method not in (*METHODS, RANDOM):
-        raise ValueError(f"unknown method {method!r}; choose from {', '.join(METHODS)}")
-    squares = config.squares()
-    return PredictorTrainer(config.predictor(method), Adam(Cosine(config.beta, config.iterations, config.decay)),
-                            start(config, method, seed), lambda rng: squares.pairs(rng, config.N),
-                            np.random.default_rng([seed, 1]), config.iterations, config.tau, config.hard)
+METHODS = {"variational": PredictorMethod("variational"), "deterministic": PredictorMethod("deterministic")}
 
 
 def test(config: Config, method: str, learned: Array) -> dict[str, Any]:
@@ -112,7 +118,10 @@ def test(config: Config, method: str, learned: Array) -> dict[str, Any]:
     nats.
     """
     predictor, squares, rng = config.predictor(method), config.squares(), np.random.default_rng(TEST_SEED)
-    errors, sharp, used, kls = [], [], [], []
+    errors: list[float] = []
+    sharp: list[float] = []
+    used: list[Array] = []
+    kls: list[float] = []
     for _ in range(TEST_PAIRS // CHUNK):
         corners = squares.corners(rng, CHUNK)
         futures, shift = squares.futures(corners), rng.integers(len(squares.shifts), size=CHUNK)
@@ -137,18 +146,6 @@ def one_hot(code: Array, codes: int) -> Array:
     return np.eye(codes, dtype=np.float32)[code]
 
 
-def summary(config: Config) -> dict[str, Any]:
-    """What the results of `test` are measured on."""
-    return {"pairs": TEST_PAIRS, "tolerance": TOLERANCE, "floor": config.squares().floor()}
-
-
-def every_code(config: Config, method: str, learned: Array, x: Array) -> Array:
-    """The prediction of frames x (N, D) for each code, (C, N, D)."""
-    predictor = config.predictor(method)
-    return np.stack([config.frames(predictor.predict(learned, x, np.repeat(code[None], len(x), axis=0)))
-                     for code in np.eye(predictor.codes, dtype=learned.dtype)])
-
-
 def figures(config: Config, learned: Mapping[str, Array]) -> dict[str, "Figure"]:
     """Strips of frames, their futures and what is predicted; and the learned filters: file name -> figure."""
     squares, found = config.squares(), {}
@@ -157,9 +154,9 @@ def figures(config: Config, learned: Mapping[str, Array]) -> dict[str, "Figure"]
     columns["frame"] = x
     columns |= {f"true: {shift:+d} px": future for shift, future in zip(squares.shifts, squares.futures(corners))}
     for method, theta in learned.items():
-        if method == RANDOM:
+        if method == UNTRAINED:
             continue
-        for code, predicted in enumerate(every_code(config, method, theta, x)):
+        for code, predicted in enumerate(EXPERIMENT.loaded(config, method, theta).predict(x)):
             columns[f"{method}" + (f", code {code}" if method == "variational" else "")] = predicted
         predictor = config.predictor(method)
         W = predictor.layout.views(theta)["filters.convolution1.W"]
@@ -180,10 +177,119 @@ def roll_out(config: Config, learned: Mapping[str, Array]) -> dict[str, Array]:
         path.append(path[-1] + np.array([0, squares.shifts[rng.integers(len(squares.shifts))]]))
     found = {"one true path": np.concatenate([squares.frames(corner) for corner in path])}
     for method, theta in learned.items():
-        if method != RANDOM:
+        if method != UNTRAINED:
             predictor, frames = config.predictor(method), [squares.frames(corner)]
             for _ in range(steps):
                 code = one_hot(rng.integers(predictor.codes, size=1), predictor.codes)
                 frames.append(config.frames(predictor.predict(theta, frames[-1], code)))
             found[method] = np.concatenate(frames)
     return found
+
+
+def table(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[list[str]]:
+    """Rows of the test, of one seed as they are, of several their median and range. found: title -> of each seed what
+    `test` gives."""
+    rows = [["predictor", "error", "of the floor", "sharp", "least used", "most used", "KL"]]
+    for title, seeds in found.items():
+        cells = [spread([each["error"] for each in seeds], ".1e"), spread([each["of_floor"] for each in seeds], ".2g"),
+                 spread([each["sharp"] for each in seeds], ".0%")]
+        if seeds[0]["usage"]:
+            cells += [spread([choice(each["usage"]) for each in seeds], ".2f") for choice in (min, max)]
+            cells += [spread([each["kl"] for each in seeds], ".2f")]
+        rows.append([title, *cells, *["-"] * (6 - len(cells))])
+    return rows
+
+
+@dataclass(frozen=True)
+class Video:
+    """An `Experiment`: predict the next frame. name, description, Config, methods: as there."""
+
+    name: str
+    description: str | None
+    Config: type[Any]
+    methods: Mapping[str, PredictorMethod]
+
+    input_range = None
+    screen = None
+    ships = False
+    devices = ("cpu",)
+
+    def title(self, name: str) -> str:
+        """Of a method, or of the untrained start."""
+        return "random start" if name == UNTRAINED else self.methods[choose("method", name, self.methods)].title
+
+    def iterations(self, config: Any, method: str) -> int:
+        """Updates of a whole training."""
+        return config.iterations
+
+    def check(self, config: Any) -> None:
+        """Every configuration can be trained."""
+
+    def layout(self, config: Any, method: str) -> Layout:
+        """Of the predictor's parameters."""
+        return config.predictor(method).layout
+
+    def start(self, config: Any, method: str, seed: int) -> Array:
+        """The parameters before training, (P,), float32; the filters are random."""
+        return config.predictor(method).initialise(np.random.default_rng([seed, 0]), uniform_fan_in)
+
+    def trainer(self, config: Any, method: str, seed: int) -> PredictorTrainer:
+        """How to train. Raises ValueError for an unknown method."""
+        choose("method", method, self.methods)
+        squares = config.squares()
+        return PredictorTrainer(config.predictor(method), Adam(Cosine(config.beta, config.iterations, config.decay)),
+                                self.start(config, method, seed), lambda rng: squares.pairs(rng, config.N),
+                                np.random.default_rng([seed, 1]), config.iterations, config.tau, config.hard)
+
+    def progress(self, config: Any, method: str, past: Mapping[str, Sequence[float]]) -> Callable[[Progress], str]:
+        """The loss."""
+        return lambda progress: f"loss {progress.loss:.2g}"
+
+    def memory(self, config: Any, method: str, device: str) -> str:
+        """What takes memory."""
+        return "a batch takes memory for its frames and their filtered images; choose a smaller --N"
+
+    def test(self, config: Any, method: str, learned: Array, processes: int = 1) -> dict[str, Any]:
+        """How well a predictor predicts, as the function `test` says."""
+        return test(config, method, learned)
+
+    def report(self, config: Any, tests: Sequence[Tested]) -> Report:
+        """The table, the figures and the summary of several tests."""
+        found: dict[str, list[dict[str, Any]]] = {}
+        curves: dict[str, list[tuple[Sequence[float], Sequence[float]]]] = {}
+        for each in tests:
+            found.setdefault(self.title(each.method), []).append(each.found)
+            if each.metrics:
+                curves.setdefault(self.title(each.method), []).append((each.metrics["iteration"],
+                                                                       each.metrics["reconstruction"]))
+        floor = config.squares().floor()
+        learned = {each.method: each.theta for each in tests if each.seed == tests[0].seed}
+        drawn = figures(config, learned)
+        if curves:
+            drawn["training"] = pictures.errors(curves, floor)
+        rows = table(found)
+        heading = (f"{TEST_PAIRS:,} pairs of frames. The floor, the least error without knowing the shift, is "
+                   f"{floor:.3g}.\nSharp: every pixel within {TOLERANCE:g} of a true future, the code drawn "
+                   "uniformly. Used: fraction of the\npairs for which the encoder chooses a code. KL: of the codes "
+                   "from uniform ones, in nats.")
+        by_seed = {title: {str(seed): value for seed, value in zip(sorted({each.seed for each in tests}), values)}
+                   for title, values in found.items()}
+        conclusion = "Error in units of the floor: " + ", ".join(
+            f"{title} {median(each['of_floor'] for each in seeds):.2g}" for title, seeds in found.items()
+            if all(each["of_floor"] is not None for each in seeds)) + "."
+        return Report(heading, text(rows), conclusion, f"{heading}\n\n{markdown(rows)}",
+                      {"experiment": self.name, "config": asdict(config), "pairs": TEST_PAIRS, "tolerance": TOLERANCE,
+                       "floor": floor, "methods": by_seed}, drawn,
+                      {"roll_out.gif": partial(save_roll_out, config, learned)})
+
+    def loaded(self, config: Any, method: str, learned: Array) -> FramePredictor:
+        """The predictor."""
+        return FramePredictor(config.predictor(method), learned, config.frames)
+
+
+def save_roll_out(config: Config, learned: Mapping[str, Array], path: Path) -> None:
+    """Write the roll-out as a GIF."""
+    animation.save(path, *pictures.moving(roll_out(config, learned), config.size), ROLL_OUT_FPS)
+
+
+EXPERIMENT = Video("video", __doc__, Config, METHODS)

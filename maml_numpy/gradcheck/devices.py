@@ -10,6 +10,7 @@ import numpy as np
 
 from .. import algorithms, experiments, layers, losses
 from ..backend import Array, to_device, to_host
+from ..experiments.regression import Regression
 from .catalogue import examples, public
 from .contract import cast, described
 from .factors import algorithms as factor_algorithms
@@ -103,19 +104,17 @@ def algorithm_cases(dtype: Any) -> Iterator[tuple[str, Run]]:
     for name, algorithm in factor_algorithms().items():
         for how, one in (("factors", algorithm), ("arrays", unfactored(algorithm))):
             yield f"{name}, {how}", algorithm_case(one, drawn(algorithm, np.random.default_rng(1)), dtype)
-    for name, method, recipe in recipes():
-        arguments = recipe.theta, *recipe.draw(np.random.default_rng(1))
-        yield f"{name} {method}", algorithm_case(recipe.algorithm.algorithm, arguments, dtype)
+    for name, method, trainer in trainers():
+        arguments = trainer.theta, *trainer.draw(np.random.default_rng(1))
+        yield f"{name} {method}", algorithm_case(trainer.algorithm.algorithm, arguments, dtype)
 
 
-def recipes() -> Iterator[tuple[str, str, Any]]:
-    """(experiment, method, recipe) of all that train by regression."""
-    for name, kind in experiments.NAMES.items():
-        if kind != "regression":
-            continue
-        experiment = experiments.find(name)
-        for method in experiment.METHODS:
-            yield name, method, experiment.recipe(experiment.Config(), method, 0)
+def trainers() -> Iterator[tuple[str, str, Any]]:
+    """(experiment, method, trainer) of all that learn by a meta-gradient."""
+    for name, experiment in experiments.EXPERIMENTS.items():
+        if isinstance(experiment, Regression):
+            for method in experiment.methods:
+                yield name, method, experiment.trainer(experiment.Config(), method, 0)
 
 
 def rows(library: Any, only: tuple[str, ...] = ()) -> Iterator[Row]:

@@ -2,61 +2,71 @@
 
 import csv
 import io
-from math import isfinite
+import re
 from pathlib import Path
-from typing import Mapping
+from typing import Mapping, Sequence
 
 import numpy as np
 
 from ..backend import Array
 from ..runs.files import write_text
 
+LARGEST = 10**7  # bytes
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,4})?", re.ASCII)
+HINT = "write two numbers a line, separated by a comma, a semicolon, a tab or a space"
+
 
 def read_points(path: Path) -> tuple[Array, Array]:
-    """Read x and y, each (N,) in float64, from a CSV file of two columns; a first line that is no numbers is a header.
+    """Read x and y, each (N,) in float64, from a text file of two columns; a first line without numbers is a header.
 
+    Columns are separated by commas, semicolons, tabs or spaces: the first of tab, semicolon and comma that the file
+    holds. Where that is not the comma, a comma is a decimal one.
     Raises ValueError, naming the path and the line, for a row that is not two finite numbers, an x that occurs twice
     or a file without rows; OSError for a file that cannot be read.
     """
+    if path.exists() and not path.is_file():
+        raise ValueError(f"{path}: not a file")
+    if path.stat().st_size > LARGEST:
+        raise ValueError(f"{path}: larger than {LARGEST // 10**6} MB, which no list of points is")
     try:
-        rows = list(csv.reader(io.StringIO(path.read_text(encoding="utf-8-sig"))))
+        content = path.read_text(encoding="utf-8-sig")
+        separator = next((mark for mark in "\t;," if mark in content), " ")
+        rows = list(csv.reader(io.StringIO(content), delimiter=separator, skipinitialspace=True))
     except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"{path}: no CSV text file ({error})") from error
+        raise ValueError(f"{path}: no CSV text file ({error}); {HINT}") from error
     lines: dict[float, int] = {}
     points = []
     for line, row in enumerate(rows, 1):
-        if not any(cell.strip() for cell in row):
+        cells = [cell.strip() for cell in row if cell.strip() or separator != " "]
+        if not any(cells):
             continue
-        if len(row) != 2:
-            raise ValueError(f"{path}, line {line}: expected two columns, x and y, got {len(row)}")
-        if line == 1 and not any(map(_is_number, row)):
+        if separator != ",":
+            cells = [cell.replace(",", ".") for cell in cells]
+        if len(cells) != 2:
+            raise ValueError(f"{path}, line {line}: expected two columns, x and y, got {len(cells)}; {HINT}")
+        if line == 1 and not any(map(NUMBER.fullmatch, cells)):
             continue
-        for cell in row:
-            if not (_is_number(cell) and isfinite(float(cell))):
-                raise ValueError(f"{path}, line {line}: expected a finite number, got {cell.strip()[:40]!r}")
-        x, y = map(float, row)
+        for cell in cells:
+            if not NUMBER.fullmatch(cell) or not np.isfinite(float(cell)):
+                raise ValueError(f"{path}, line {line}: expected a finite number, got {cell[:40]!r}")
+        x, y = float(cells[0]), float(cells[1])
         if x in lines:
             raise ValueError(f"{path}, line {line}: x = {x:g} stands in line {lines[x]} already")
         lines[x] = line
         points.append((x, y))
     if not points:
-        raise ValueError(f"{path}: no rows of x, y")
+        raise ValueError(f"{path}: no rows of x, y; {HINT}")
     xs, ys = np.array(points).T
     return xs, ys
 
 
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
+def write_columns(path: Path, columns: Mapping[str, Array | Sequence[float | None]]) -> None:
+    """Write named columns, each of G numbers, as CSV with a header; None leaves a cell empty.
 
-
-def write_columns(path: Path, columns: Mapping[str, Array]) -> None:
-    """Write named columns, each (G,), as CSV with a header. Raises OSError when that fails."""
+    Raises OSError when the file cannot be written.
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
-    writer.writerows([f"{value:.8g}" for value in row] for row in zip(*columns.values()))
+    writer.writerows(["" if value is None else f"{value:.8g}" for value in row] for row in zip(*columns.values()))
     write_text(path, text.getvalue())

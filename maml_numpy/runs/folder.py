@@ -32,14 +32,21 @@ class Trainer(Protocol):
     line of metrics; checkpoints fall on these too, so that metrics and state end together. layout: of theta.
     """
 
-    theta: Array
-    rng: np.random.Generator
-    iterations: int
-    metrics_every: int
+    @property
+    def theta(self) -> Array:
+        """As above, as are the next ones."""
 
     @property
-    def layout(self) -> Layout:
-        """Of theta."""
+    def rng(self) -> np.random.Generator: ...
+
+    @property
+    def iterations(self) -> int: ...
+
+    @property
+    def metrics_every(self) -> int: ...
+
+    @property
+    def layout(self) -> Layout: ...
 
     def initial_progress(self) -> Progress:
         """Where training stands before its first iteration."""
@@ -95,25 +102,27 @@ class MetaTrainer(NamedTuple):
                              draw=lambda rng: tuple(to_device(library, batch) for batch in self.draw(rng)))
 
 
-def train_in(folder: Path, recipe: Trainer, config: Mapping[str, Any], save_every: float = 10.0) -> Iterator[Progress]:
+def train_in(folder: Path, trainer: Trainer, config: Mapping[str, Any], save_every: float = 10.0
+             ) -> Generator[Progress, None, None]:
     """Train in `folder`, from its checkpoint where there is one, else from the start; yields after each update.
 
     config: plain JSON values, kept with the run; the caller sees to it that a checkpoint there is of the same one.
-    The arrays live where recipe.theta does; the folder is the same for every device.
+    The arrays live where trainer.theta does; the folder is the same for every device.
     save_every: seconds between checkpoints. One more is written when the iterator ends, is closed or raises.
-    Raises CheckpointError for a checkpoint that does not fit the recipe, OSError when the folder cannot be written or
+    Raises CheckpointError for a checkpoint that does not fit the trainer, OSError when the folder cannot be written or
     another process trains in it, and what `train` raises.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    layout = recipe.layout
+    layout = trainer.layout
     with _only_process(folder):
-        path, rng, saved = folder / CHECKPOINT, recipe.rng, -1
-        start = recipe.initial_progress()
+        path, rng, saved = folder / CHECKPOINT, trainer.rng, -1
+        start = trainer.initial_progress()
         if path.exists():
             found = checkpoint.load(path)
             state = found.state_like(type(start.state)._make(map(to_host, start.state)))
             start = Progress(found.iteration, float("nan"),
-                             *(to_device(array_module(recipe.theta), part) for part in (found.theta_of(layout), state)))
+                             *(to_device(array_module(trainer.theta), part)
+                               for part in (found.theta_of(layout), state)))
             rng, saved = found.generator(), found.iteration
 
         def state_after(progress: Progress) -> Checkpoint:
@@ -123,14 +132,14 @@ def train_in(folder: Path, recipe: Trainer, config: Mapping[str, Any], save_ever
 
         write_text(folder / CONFIG, json.dumps(config, indent=1) + "\n")
         write_text(folder / METRICS, "".join(_lines_until(folder / METRICS, start.iteration)))
-        latest = state_after(start) if start.iteration == recipe.iterations else None
+        latest = state_after(start) if start.iteration == trainer.iterations else None
         unwritten, last_save = [], monotonic()
-        with open(folder / METRICS, "a") as metrics, closing(recipe.updates(start, rng)) as updates:
+        with open(folder / METRICS, "a") as metrics, closing(trainer.updates(start, rng)) as updates:
             try:
                 for progress in updates:
                     unwritten.append(progress._replace(theta=None, state=None))
-                    if progress.iteration % recipe.metrics_every == 0 or progress.iteration == recipe.iterations:
-                        line = {"iteration": progress.iteration, **recipe.metrics(unwritten)}
+                    if progress.iteration % trainer.metrics_every == 0 or progress.iteration == trainer.iterations:
+                        line = {"iteration": progress.iteration, **trainer.metrics(unwritten)}
                         metrics.write(json.dumps(line) + "\n")
                         metrics.flush()
                         unwritten = []

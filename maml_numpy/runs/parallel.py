@@ -8,8 +8,9 @@ from contextlib import closing, contextmanager, suppress
 from multiprocessing.connection import Connection, wait
 from typing import Any, Callable, Generator, Iterator, Sequence
 
+from .. import BLAS_THREADS
+
 Job = Callable[[Any], Generator[Any, None, None]]
-THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")  # read when NumPy is first imported
 
 
 def cores() -> int:
@@ -17,7 +18,7 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def run(job: Job, arguments: Sequence[Any], processes: int) -> Iterator[tuple[int, Any]]:
+def run(job: Job, arguments: Sequence[Any], processes: int) -> Generator[tuple[int, Any], None, None]:
     """Run job(argument) for every argument, `processes` >= 1 at a time; yields (index, value) as the jobs yield.
 
     job: a generator function that other processes can import. One process means this one, without any copies.
@@ -83,10 +84,10 @@ def _worker(connection: Connection, job: Job, argument: Any) -> None:
 def prepared() -> Iterator[None]:
     """While this holds, processes that start inherit one BLAS thread, so that together they use the cores, and are
     deaf to Ctrl-C, which the process that started them hears and acts upon."""
-    before = {name: os.environ.get(name) for name in THREADS}
+    before = {name: os.environ.get(name) for name in BLAS_THREADS}
     main = threading.current_thread() is threading.main_thread()
     heard = signal.signal(signal.SIGINT, signal.SIG_IGN) if main else None
-    os.environ.update({name: "1" for name in THREADS})
+    os.environ.update({name: "1" for name in BLAS_THREADS})
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""One convolution, there, back, and back through the way back, as others compute it; for scripts/benchmark.py.
+"""One convolution, forward, backward and second order, as others compute it; for scripts/benchmark.py.
 
 Every peer takes a `Problem` and returns two pairs of a result and a step, or None where its library is not installed:
 one of forward and backward, [dx, dWb], and one of second order after both, [dy_bar, x_bar, Wb_bar].
@@ -7,10 +7,11 @@ one of forward and backward, [dx, dWb], and one of second order after both, [dy_
 from typing import Any, NamedTuple
 
 import numpy as np
-from benchmarks.meta import _torch
-
 from maml_numpy.backend import keep_freed_memory
 from maml_numpy.layers import Convolution
+
+from . import timing
+from .meta import _torch
 
 SHAPES = ((32, 28, 64, 64), (32, 28, 1, 64))  # examples, height and width, channels in and out
 
@@ -122,8 +123,8 @@ PEERS = {"maml_numpy": ours, "PyTorch": torch_eager, "channels last": lambda p: 
          "JAX jit": jax_jit}
 
 
-def measure(compare, blocks):
-    """Both pairs of every peer at every shape, by the benchmark's `compare`; None where results differ."""
+def measure(blocks):
+    """Both pairs of every peer at every shape, in turn; None where results differ."""
     keep_freed_memory()  # as every training does
     found = {}
     for N, size, C_in, C_out in SHAPES:
@@ -132,7 +133,7 @@ def measure(compare, blocks):
         for i, what in enumerate(("forward, backward", "forward, backward, double backward")):
             title = f"{what}: {N} images of {size} x {size}, {C_in} to {C_out} channels, kernel {p.layer.kernel}"
             print(title)
-            found[title] = compare({name: pairs[i] for name, pairs in made.items()}, blocks)
+            found[title] = timing.compare({name: pairs[i] for name, pairs in made.items()}, blocks)
             if found[title] is None:
                 return None
     return found

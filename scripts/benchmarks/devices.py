@@ -1,16 +1,17 @@
-"""A device beside the host, for scripts/benchmark.py: the same losses, and from which sizes on it is worth the way."""
+"""A device beside the host: the same losses, and at which size the device overtakes the host."""
 
 from time import perf_counter
 
 import numpy as np
-from benchmarks.meta import BETA, problem, torch_func
-
-from maml_numpy.results import figures as plots
 from maml_numpy.algorithms import MAML
 from maml_numpy.backend import to_device
 from maml_numpy.optim import Adam
 from maml_numpy.replay import Replayed
+from maml_numpy.results.figures import save
 from maml_numpy.training import train
+
+from .figures import rate_panels
+from .meta import BETA, problem, torch_func
 
 TASKS, WIDTHS, SLOWEST = (1, 3, 10, 30, 100, 300, 1000, 3000, 10_000), (40, 256, 1024), 2.0  # seconds an iteration
 PARITY = 100
@@ -64,7 +65,7 @@ def torch_stepper(T, H):
     return step
 
 
-def measure(host, device, figures):
+def measure(host, device, folder):
     """Print and draw; returns {"parity": the largest relative difference of the losses, "iterations per second": …}."""
     pairs = zip(losses(host, PARITY, 25, 40), losses(device, PARITY, 25, 40))
     parity = max(abs(a - b) / abs(a) for a, b in pairs)
@@ -81,6 +82,6 @@ def measure(host, device, figures):
                 rows[name].append(None if took is None else 1 / took)
             print(f"  T = {T:>6}, H = {H:>5}: " + ", ".join(
                 f"{name} {rates[-1]:.0f}/s" if rates[-1] else f"{name} -" for name, rates in rows.items()), flush=True)
-    plots.save(plots.rate_panels(TASKS, found), figures / "break_even.png")
-    print(f"saved {figures / 'break_even.png'}")
+    save(rate_panels(TASKS, found), folder / "break_even.png")
+    print(f"saved {folder / 'break_even.png'}")
     return {"parity": parity, "iterations per second": found, "tasks": TASKS}

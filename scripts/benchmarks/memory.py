@@ -4,11 +4,13 @@ import gc
 import tracemalloc
 
 import numpy as np
-from benchmarks.meta import jax_compiled, jax_jit, not_replayed, ours, problem, torch_batched
-
-from maml_numpy.results import figures as plots
 from maml_numpy.algorithms import MAML
 from maml_numpy.replay import Arena, Program
+from maml_numpy.results.figures import save
+
+from . import timing
+from .figures import memory_curves, step_curves
+from .meta import jax_compiled, jax_jit, not_replayed, ours, problem, torch_batched
 
 CAPTIONS = {"kept": "maml_numpy, caches kept", "recomputed": "maml_numpy, recomputed"}
 
@@ -57,7 +59,7 @@ def jax_allocated(p):
     return None if made is None else int(made.temporary_bytes())
 
 
-def steps(K, in_turn, blocks, figures):
+def steps(K, blocks, folder):
     """Measure at every K, print a table, draw; returns name -> {"microseconds": […], "bytes": […]}."""
     measured = {"maml_numpy, caches kept": (False, not_replayed, allocated),
                 "maml_numpy, recomputed": (True, not_replayed, allocated),
@@ -75,7 +77,7 @@ def steps(K, in_turn, blocks, figures):
             if pair:
                 made[name] = pair[1]
                 found.setdefault(name, {"microseconds": [], "bytes": []})["bytes"].append(size)
-        for name, values in in_turn(made, blocks).items():
+        for name, values in timing.in_turn(made, blocks).items():
             found[name]["microseconds"].append(float(np.median(values)) * 1e6)
             row.append(f"{found[name]['microseconds'][-1]:>14.0f} us {found[name]['bytes'][-1] / 1e6:>6.1f} MB")
         print(f"{k:>4}" + "".join(f"{cell:>26}" for cell in row), flush=True)
@@ -95,7 +97,7 @@ def steps(K, in_turn, blocks, figures):
         rows[f"{how}, every_step"] = [allocated(problem(K=k, recompute=how == "recomputed"), True) / 1e6 for k in K]
     for name, values in rows.items():
         print(f"{name}: " + ", ".join(f"K = {k} {value:.2f} MB" for k, value in zip(K, values)))
-    plots.save(plots.memory_curves(K, peaks, formula), figures / "memory.png")
-    plots.save(plots.step_curves(K, found), figures / "steps_cost.png")
-    print(f"saved memory.png and steps_cost.png in {figures}")
+    save(memory_curves(K, peaks, formula), folder / "memory.png")
+    save(step_curves(K, found), folder / "steps_cost.png")
+    print(f"saved memory.png and steps_cost.png in {folder}")
     return found

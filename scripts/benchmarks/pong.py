@@ -34,7 +34,7 @@ def play_alone(skip, seed):
 
 
 def dense_policy(numbers):
-    """The recipe's network as PyTorch has it."""
+    """The trainer's network as PyTorch has it."""
     import torch
     torch.manual_seed(0)
     return torch.nn.Sequential(torch.nn.Linear(6000, numbers.H), torch.nn.ReLU(),
@@ -65,7 +65,7 @@ def play_dense(numbers, weights, seed):
 
 
 def dense_round(numbers, pool, policy, optimizer, seeds, threads):
-    """One round of the recipe with dense layers; returns its decisions."""
+    """One round of the trainer with dense layers; returns its decisions."""
     import torch
     from torch.nn import functional as F
     torch.set_num_threads(threads)
@@ -96,8 +96,8 @@ def measure(method, rounds, processes):
     """Frames a second of each, over rounds in turn; prints and returns them."""
     config = pong.Config()
     numbers = pong.settings(config, method)
-    recipe = replace(pong.recipe(config, method, 0), workers=processes)
-    ours = recipe.updates(recipe.initial_progress(), recipe.rng)
+    trainer = replace(pong.EXPERIMENT.trainer(config, method, 0), workers=processes)
+    ours = trainer.updates(trainer.initial_progress(), trainer.rng)
     speeds = {"emulator alone": [], "maml_numpy": [], "dense PyTorch": []}
     try:
         import torch

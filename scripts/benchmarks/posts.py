@@ -22,16 +22,16 @@ def torch_post(module, config):
     import numpy as np
     from torch.nn import functional as F
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))  # set by the benchmark
-    recipe = module.recipe(config, "post", 0)
-    first_support, first_query = recipe.draw(recipe.rng)
+    trainer = module.EXPERIMENT.trainer(config, "post", 0)
+    first_support, first_query = trainer.draw(trainer.rng)
     labelled = hasattr(first_support, "y")
-    algorithm = recipe.algorithm.algorithm
+    algorithm = trainer.algorithm.algorithm
     outer = algorithm.objective if labelled else algorithm.outer
     assert isinstance(outer, Supervised) and isinstance(outer.criterion, L1)
     learned = [torch.tensor(view[0] if name.endswith(".b") else view.T.copy(), requires_grad=True)
-               for name, view in algorithm.layout.views(recipe.theta).items()]
+               for name, view in algorithm.layout.views(trainer.theta).items()]
     params, psi = learned[:6], learned[6:]
-    optimizer = torch.optim.SGD(learned, lr=recipe.optimizer.beta)
+    optimizer = torch.optim.SGD(learned, lr=trainer.optimizer.beta)
 
     def network(x, p):
         h1 = F.relu(F.linear(x, p[0], p[1]))
@@ -72,7 +72,7 @@ def torch_post(module, config):
 
 def ours_post(module, config):
     """The same of this project, through the very loop that trains."""
-    recipe = module.recipe(config, "post", 0)
-    gradient = recipe.algorithm.meta_gradient(recipe.theta, *recipe.draw(recipe.rng)).theta_bar
-    states = train(recipe.algorithm, recipe.optimizer, recipe.theta, lambda: recipe.draw(recipe.rng), 10**9)
+    trainer = module.EXPERIMENT.trainer(config, "post", 0)
+    gradient = trainer.algorithm.meta_gradient(trainer.theta, *trainer.draw(trainer.rng)).theta_bar
+    states = train(trainer.algorithm, trainer.optimizer, trainer.theta, lambda: trainer.draw(trainer.rng), 10**9)
     return gradient, lambda: next(states)

@@ -16,10 +16,10 @@ from time import perf_counter
 
 import numpy as np
 from maml_numpy.cli.console import ROOT
-from benchmarks.meta import jax_compiled, jax_scanned, problem
-
 from maml_numpy.experiments import sinusoid
 from maml_numpy.runs import CHECKPOINT, CONFIG, read_metrics
+
+from benchmarks.meta import jax_compiled, jax_scanned, problem
 
 METHOD, SEED = "maml", 0
 LAST = 1_000  # meta-batches whose mean loss is reported
@@ -27,13 +27,13 @@ NOT_INSTALLED = 3  # exit code where there is no JAX
 
 
 def start(config):
-    """The experiment's problem for the peers, and its recipe."""
-    recipe = sinusoid.recipe(config, METHOD, SEED)
-    return problem(config.T, config.N[0], config.H, config.K)._replace(theta=recipe.theta, alpha=config.alpha), recipe
+    """The experiment's problem for the peers, and its trainer."""
+    trainer = sinusoid.EXPERIMENT.trainer(config, METHOD, SEED)
+    return problem(config.T, config.N[0], config.H, config.K)._replace(theta=trainer.theta, alpha=config.alpha), trainer
 
 
 def drawn_in_jax(config):
-    """A function for JAX to compile: key -> x, y, x_query, y_query, distributed as the recipe's meta-batches."""
+    """A function for JAX to compile: key -> x, y, x_query, y_query, distributed as the trainer's meta-batches."""
     (N, most), tasks = config.N, config.tasks()
     assert N == most, "compiled code has one shape"
 
@@ -50,12 +50,12 @@ def drawn_in_jax(config):
 def calls(config):
     """One call an iteration; returns the last losses, and the seconds after the first call, which compiles. None
     without JAX."""
-    p, recipe = start(config)
+    p, trainer = start(config)
     made, losses = jax_compiled(p), deque(maxlen=LAST)
     if made is None:
         return None
     for iteration in range(config.iterations):
-        support, query = recipe.draw(recipe.rng)
+        support, query = trainer.draw(trainer.rng)
         losses.append(made.step(*support, *query))
         if iteration == 0:
             begin = perf_counter()

@@ -48,18 +48,17 @@ def test_source_inputs_come_from_the_side_that_stands_for_the_phase():
 @pytest.mark.parametrize("module", [two_phase, daml])
 def test_both_settings_are_what_they_say(module):
     config = module.Config(iterations=8, T=3, N_query=7, post_iterations=9)
-    ours, post = (module.recipe(config, method, 0) for method in module.METHODS)
+    ours, post = (module.EXPERIMENT.trainer(config, method, 0) for method in module.METHODS)
     assert ours.optimizer == Adam(Cosine(config.beta, 8, config.decay)) and ours.iterations == 8
     assert post.optimizer == SGD(0.01) and post.iterations == 9
-    assert [recipe.draw(recipe.rng)[1].x.shape for recipe in (ours, post)] == [(3, 7, 1), (1, 4, 1)]
-    assert (ours.theta == post.theta).all() and ours.algorithm == ours.algorithm
-    assert module.algorithm(config, "post").K == 5 and module.algorithm(config, "post").alpha == 0.03
+    assert [trainer.draw(trainer.rng)[1].x.shape for trainer in (ours, post)] == [(3, 7, 1), (1, 4, 1)]
+    assert (ours.theta == post.theta).all()
+    algorithm = module.EXPERIMENT.methods["post"].algorithm(config)
+    assert algorithm.K == 5 and algorithm.alpha == 0.03
     assert isinstance(config.objective().criterion, L1) and config.objective().layout.shapes["dense2.W"] == (32, 32)
     views = ours.algorithm.layout.views(ours.theta)
     assert 0.9 < np.abs(views["dense1.W"]).max() <= 1 and np.abs(views["dense2.W"]).max() <= 32 ** -0.5
     assert not views["dense1.b"].any()
-    with pytest.raises(ValueError, match="unknown method"):
-        module.algorithm(config, "reptile")
     for changes in ({"T": 0}, {"decay": 2.0}, {"post_iterations": -1}, {"alpha": float("nan")}):
         with pytest.raises(ValueError, match=next(iter(changes))):
             replace(config, **changes)
@@ -72,14 +71,15 @@ def small(monkeypatch, module):
 
 def test_two_phase_is_tested_by_mean_absolute_error(monkeypatch):
     small(monkeypatch, two_phase)
-    config, theta = two_phase.Config(), two_phase.start(two_phase.Config(), "maml", 0)
-    assert isinstance(two_phase.algorithm(config, "maml"), MAML)
-    found = two_phase.test(config, "maml", theta)["MAML, our setting"]["N=4"]
-    support, grid = two_phase.unseen().draw(4)
+    config, theta = two_phase.Config(), two_phase.EXPERIMENT.start(two_phase.Config(), "maml", 0)
+    assert isinstance(two_phase.maml(config), MAML)
+    found, = two_phase.EXPERIMENT.test(config, "maml", theta)
+    assert (found.title, found.examples) == ("MAML, our setting", "N=4")
+    support, grid = two_phase.unseen(config).draw(4)
     y, _ = config.objective().network.forward(theta, grid.x)
     assert support.x.shape == (30, 4, 1) and grid.x.shape == (30, 50, 1)
-    assert found["mean"][0] == pytest.approx(np.abs(y - grid.y).mean(), rel=1e-5)
-    assert two_phase.summary(config)["anchors"]["always 0"] == pytest.approx(2 / pi, abs=0.01)
+    assert found.mean[0] == pytest.approx(np.abs(y - grid.y).mean(), rel=1e-5)
+    assert two_phase.anchors(config)["always 0"] == pytest.approx(2 / pi, abs=0.01)
     titles = [ax.get_title() for ax in two_phase.figures(config, {"maml": theta})["panels"].axes]
     assert titles[:2] == ["sin(x)", "sin(x + π)"] and "worst of 30" in titles[2]
 
@@ -87,38 +87,39 @@ def test_two_phase_is_tested_by_mean_absolute_error(monkeypatch):
 def test_daml_is_tested_on_both_waves(monkeypatch):
     small(monkeypatch, daml)
     config = daml.Config()
-    learned, algorithm = daml.start(config, "daml", 0), daml.algorithm(config, "daml")
+    learned, algorithm = daml.EXPERIMENT.start(config, "daml", 0), daml.algorithm(config)
     assert algorithm.loss_network.layout.shapes["dense1.W"] == (65, 32)
     assert algorithm.outer.network.taps == ("relu2", "relu1")
-    found = daml.test(config, "daml", learned)["DAML, our setting"]["source inputs"]
-    assert len(found["mean"]) == 6 and all(0 <= share <= 1 for share in found["correct"])
+    found, = daml.EXPERIMENT.test(config, "daml", learned)
+    assert (found.title, found.examples) == ("DAML, our setting", "source inputs")
+    assert len(found.mean) == 6 and all(0 <= share <= 1 for share in found.correct)
     rng = np.random.default_rng(2017)
     tasks = FAMILY.sample(rng, 30)
     source, grid = FAMILY.sources(rng, tasks, 5), FAMILY.grid(tasks, 50)
-    right, wrong = daml.adapted_losses(config, "daml", learned, source, grid, (0, 5))
+    right, wrong = daml.adapted_losses(config, learned, source, grid, (0, 5))
     theta = algorithm.adapt(learned, source)
     y, _ = algorithm.outer.network.forward(theta, grid.x)
     assert np.allclose(right[1], np.abs(y - grid.y).mean(axis=(1, 2)), rtol=1e-5)
     assert np.allclose(wrong[1], np.abs(y + grid.y).mean(axis=(1, 2)), rtol=1e-5)
-    assert found["correct"][5] == (right[1] < wrong[1]).mean()
+    assert found.correct[5] == (right[1] < wrong[1]).mean()
     _, run = algorithm.outer.network.forward(learned[:algorithm.outer.layout.size], FAMILY.grid(tasks, 201).x[:1])
-    assert found["live"][0] == (run.taps["relu2"][0] > 0).any(axis=0).sum() > 0
+    assert found.live[0] == (run.taps["relu2"][0] > 0).any(axis=0).sum() > 0
     algorithm.layout.views(dead := learned.copy())["dense2.b"][...] = -100
-    assert daml.test(config, "daml", dead)["DAML, our setting"]["source inputs"]["live"] == [0.0] * 6
+    assert daml.EXPERIMENT.test(config, "daml", dead)[0].live.tolist() == [0.0] * 6
     figures = daml.figures(config, {"daml": learned})
     assert len(figures["panels"].axes) == 2 and len(figures["loss"].axes) == 3
     with pytest.raises(ValueError, match="inputs without labels"):
-        daml.split(config, "daml", learned)
+        daml.EXPERIMENT.loaded(config, "daml", learned)
 
 
 def test_daml_without_steps_is_tested_too(monkeypatch):
     small(monkeypatch, daml)
     config = daml.Config(K=0)
-    learned = daml.start(config, "daml", 0)
-    recipe = daml.recipe(config, "daml", 0)
-    support, query = recipe.draw(recipe.rng)
+    learned = daml.EXPERIMENT.start(config, "daml", 0)
+    trainer = daml.EXPERIMENT.trainer(config, "daml", 0)
+    support, query = trainer.draw(trainer.rng)
     assert support.x.shape == (16, 0, 1) and isinstance(support, Inputs)
-    assert recipe.algorithm.meta_gradient(learned, support, query).losses.shape == (16,)
+    assert trainer.algorithm.meta_gradient(learned, support, query).losses.shape == (16,)
     daml.figures(config, {"daml": learned})
 
 
@@ -126,8 +127,8 @@ def test_a_short_daml_training_finds_the_phase(monkeypatch):
     from maml_numpy.training import train
     small(monkeypatch, daml)
     config = daml.Config(iterations=1000, beta=2e-3)
-    recipe = daml.recipe(config, "daml", 0)
-    for progress in train(recipe.algorithm, recipe.optimizer, recipe.theta, lambda: recipe.draw(recipe.rng), 1000):
+    trainer = daml.EXPERIMENT.trainer(config, "daml", 0)
+    for progress in train(trainer.algorithm, trainer.optimizer, trainer.theta, lambda: trainer.draw(trainer.rng), 1000):
         learned = progress.theta
-    found = daml.test(config, "daml", learned)["DAML, our setting"]["source inputs"]
-    assert found["mean"][5] < 0.4 < found["mean"][0] and found["correct"][5] > 0.9
+    found, = daml.EXPERIMENT.test(config, "daml", learned)
+    assert found.mean[5] < 0.4 < found.mean[0] and found.correct[5] > 0.9

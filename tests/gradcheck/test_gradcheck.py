@@ -202,7 +202,13 @@ def test_a_mistake_about_a_users_file_is_one_line(users, capsys, place, words):
     assert words in err and err.count("\n") == 1
 
 
-def test_script_plots_and_says_what(tmp_path, capsys):
-    assert main(["--only", "losses, L1", "--plot", str(tmp_path / "a" / "v.png")]) == 0
+def test_script_plots_and_says_what(tmp_path, capsys, monkeypatch):
+    few = [case for case in catalogue.cases() if catalogue.chosen(case[0], ("losses, L1",))]
+    monkeypatch.setattr(catalogue, "cases", lambda: few)
+    assert main(["--plot", str(tmp_path / "a" / "v.png")]) == 0
     assert (tmp_path / "a" / "v.png").stat().st_size > 10_000
     assert "v.png: error against step size of one derivative of MAML" in capsys.readouterr().out.splitlines()[-1]
+    assert main(["--only", "dense", "--plot", "v.png"]) == 2
+    assert "--plot draws the whole meta-gradient of MAML, not a subject" in capsys.readouterr().err
+    (tmp_path / "file").touch()
+    assert main(["--plot", str(tmp_path / "file/v.png")]) == 1 and "cannot be written" in capsys.readouterr().err

@@ -3,9 +3,9 @@
 from maml_numpy import runs
 
 
-def trained_in(folder, recipe, upto=None):
+def trained_in(folder, trainer, upto=None):
     """The last progress."""
-    updates = runs.train_in(folder, recipe, {})
+    updates = runs.train_in(folder, trainer, {})
     for progress in updates:
         if progress.iteration == upto:
             updates.close()

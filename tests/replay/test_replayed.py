@@ -159,17 +159,17 @@ def test_training_is_the_same(make):
 
 
 def name_of(value):
-    return value if isinstance(value, str) else "recipe"
+    return value if isinstance(value, str) else "trainer"
 
 
-@pytest.mark.parametrize("name, method, recipe", list(devices.recipes()), ids=name_of)
-def test_experiments_train_with_it(name, method, recipe):
-    assert isinstance(recipe.algorithm, Replayed)
+@pytest.mark.parametrize("name, method, trainer", list(devices.trainers()), ids=name_of)
+def test_experiments_train_with_it(name, method, trainer):
+    assert isinstance(trainer.algorithm, Replayed)
     rng = np.random.default_rng(0)
     with no_warning():
         for _ in range(3):
-            recipe.algorithm.meta_gradient(recipe.theta, *recipe.draw(rng))
-    assert len(recipe.algorithm._programs) == 1
+            trainer.algorithm.meta_gradient(trainer.theta, *trainer.draw(rng))
+    assert len(trainer.algorithm._programs) == 1
 
 
 def test_too_many_shapes_take_the_algorithm_itself(monkeypatch):

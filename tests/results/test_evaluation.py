@@ -1,15 +1,12 @@
-"""What adaptation achieves: the losses, their summary, the table."""
-
-import json
+"""Losses after adaptation, and their summary."""
 
 import numpy as np
-from helpers import problems
 import pytest
+from helpers import problems
 
-from maml_numpy.results import figures as plots, report
 from maml_numpy.batch import Batch
-from maml_numpy.results.evaluation import losses_after, summarise, tuned_losses
 from maml_numpy.inner import adapt
+from maml_numpy.results.evaluation import losses_after, summarise, tuned_losses
 
 OBJECTIVE = problems.MODELS["tanh MSE"]()
 THETA, SUPPORT, QUERY = problems.problem(OBJECTIVE, np.random.default_rng(7))
@@ -65,49 +62,3 @@ def test_summary_counts_the_tasks_that_diverged(recwarn):
     assert summary.ci[0] == pytest.approx(1.96 * np.std([1, 2, 6]) / 3 ** 0.5)
     assert summary.diverged.tolist() == [0, 1, 2] and not recwarn.list
     assert summarise(np.array([[np.inf, np.nan, 1.0]] * 2)).diverged.tolist() == [2, 2]
-
-
-def results(seeds):
-    rng = np.random.default_rng(0)
-    statistics = {str(seed): {"N=5": report.statistics(np.abs(rng.standard_normal((3, 9))) / [[1], [5], [90]],
-                                                       np.array([np.nan, 0.1, 0.2]))} for seed in range(seeds)}
-    return {"tasks": 9, "steps": [0, 1, 5], "anchors": {"always 0": 4.25}, "methods": {"MAML": statistics}}
-
-
-def test_the_table_gives_one_seed_with_its_interval_and_several_with_their_range():
-    one, three = results(1), results(3)
-    row = one["methods"]["MAML"]["0"]["N=5"]
-    text = report.text(one)
-    mean, ci = row["mean"][1], row["ci"][1]
-    assert 0.1 <= mean < 1 and ci < 0.1  # so that the next line knows the digits
-    assert f"{mean:.2f} ± {ci:.3f}" in text and "always 0: 4.25" in text
-    assert "  alpha" in text and " 0.1" in text
-    means = sorted(seed["N=5"]["mean"][2] for seed in three["methods"]["MAML"].values())
-    assert 0.001 < means[0] and means[2] < 0.1
-    cell = "{1:.3f} ({0:.3f}–{2:.3f})".format(*means)
-    assert cell in report.text(three)
-    lines = report.markdown(three).splitlines()
-    assert len(lines) == 3 and lines[2].startswith("| MAML | 5 |") and cell.replace(" (", "<br>(") in lines[2]
-    assert len({line.count("|") for line in lines}) == 1
-
-
-def test_results_are_plain_json_and_drawn_with_bands():
-    found = results(3)
-    assert json.loads(json.dumps(found, allow_nan=False)) == found
-    figure = plots.errors_by_step(found)
-    assert [ax.get_title() for ax in figure.axes] == ["mean, N = 5", "median, N = 5"]
-    medians = np.array([seed["N=5"]["median"] for seed in found["methods"]["MAML"].values()])
-    assert figure.axes[1].get_lines()[0].get_ydata() == pytest.approx(np.median(medians, axis=0))
-    band = figure.axes[1].collections[0].get_paths()[0].vertices[:, 1]
-    assert band.max() == pytest.approx(medians.max())
-
-
-def test_training_curves_span_the_seeds():
-    iterations = np.arange(100, 10_100, 100)
-    curves = {"MAML": [(iterations, np.full(100, 2.0 + seed)) for seed in range(3)],
-              "joint": [(iterations, iterations)]}
-    ax, seconds = plots.training_curves(curves, {"MAML": 2e6, "joint": 1.0}).axes
-    assert (seconds.get_lines()[0].get_xdata() == 2 * ax.get_lines()[0].get_xdata()).all()
-    assert (ax.get_lines()[0].get_ydata() == 3.0).all() and len(ax.get_lines()) == 2
-    band = ax.collections[0].get_paths()[0].vertices[:, 1]
-    assert (band.min(), band.max()) == (2.0, 4.0)

@@ -17,14 +17,14 @@ from maml_numpy.training import NonFinite
 CONFIG = sinusoid.Config(iterations=730, H=4, T=2, N=(3, 3))
 
 
-def recipe(**changes):
-    return sinusoid.recipe(CONFIG, "maml", 3)._replace(**changes)
+def trainer(**changes):
+    return sinusoid.EXPERIMENT.trainer(CONFIG, "maml", 3)._replace(**changes)
 
 
 def finish(folder, until=None, **changes):
     """Train, closing the iterator after iteration `until`; returns the iterations seen."""
     seen = []
-    with closing(train_in(folder, recipe(**changes), {"a": 1})) as updates:
+    with closing(train_in(folder, trainer(**changes), {"a": 1})) as updates:
         for progress in updates:
             seen.append(progress.iteration)
             if progress.iteration == until:
@@ -48,7 +48,7 @@ def test_a_whole_run(tmp_path):
 def test_no_iterations_leave_the_start(tmp_path):
     assert finish(tmp_path, iterations=0) == []
     found = checkpoint.load(tmp_path / "checkpoint.npz")
-    assert found.iteration == 0 and (found.theta == recipe().theta).all()
+    assert found.iteration == 0 and (found.theta == trainer().theta).all()
     assert finish(tmp_path, iterations=0) == []
 
 
@@ -77,16 +77,16 @@ def test_metrics_beyond_the_checkpoint_or_half_written_are_dropped(tmp_path):
 
 
 def test_a_second_process_is_refused(tmp_path):
-    updates = train_in(tmp_path, recipe(), {})
+    updates = train_in(tmp_path, trainer(), {})
     next(updates)
     with pytest.raises(OSError, match="another process"):
-        next(train_in(tmp_path, recipe(), {}))
+        next(train_in(tmp_path, trainer(), {}))
     updates.close()
     assert finish(tmp_path)
 
 
 def test_the_last_good_state_is_kept_when_a_number_is_not_finite(tmp_path):
-    family, drawn = sinusoid.recipe(CONFIG, "maml", 3).draw, []
+    family, drawn = sinusoid.EXPERIMENT.trainer(CONFIG, "maml", 3).draw, []
 
     def draw(rng):
         drawn.append(1)
@@ -100,7 +100,7 @@ def test_the_last_good_state_is_kept_when_a_number_is_not_finite(tmp_path):
 def test_a_checkpoint_of_another_network_or_optimizer_is_refused_and_kept(tmp_path):
     finish(tmp_path, 150)
     before = files(tmp_path)
-    other = sinusoid.recipe(sinusoid.Config(H=5), "maml", 3)
+    other = sinusoid.EXPERIMENT.trainer(sinusoid.Config(H=5), "maml", 3)
     for changes in ({"algorithm": other.algorithm, "theta": other.theta}, {"optimizer": SGD(0.1)}):
         with pytest.raises(CheckpointError, match="checkpoint.npz"):
             finish(tmp_path, **changes)

@@ -7,31 +7,24 @@ import sys
 from dataclasses import replace
 
 import benchmark
-from benchmarks import devices as break_even
-from benchmarks import convolution as convolutions
 import draw
 import numpy as np
-from benchmarks import meta as peers
 import plateau
 import pytest
-from benchmarks import table as results
 import strict
 import study
-from benchmarks import memory as weigh
-from maml_numpy.cli.console import ROOT
-
+from benchmarks import convolution, devices, memory, meta, modes, table, timing
 from maml_numpy import backend
+from maml_numpy.cli.console import ROOT
 
 
 @pytest.fixture
-def quick(monkeypatch):
+def job(monkeypatch, tmp_path):
     """A benchmark that takes no time, in this process, which tests on afterwards."""
     monkeypatch.setattr(os, "sched_setaffinity", lambda *cores: None, raising=False)
-    monkeypatch.setattr(benchmark, "BLOCK_SECONDS", 0)
+    monkeypatch.setattr(timing, "BLOCK_SECONDS", 0)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-
-
-JOB = {"threads": 1, "blocks": 1, "only": None}
+    return {"threads": 1, "blocks": 1, "only": [], "folder": str(tmp_path)}
 
 
 def test_benchmark_has_a_process_for_every_number_of_threads(tmp_path):
@@ -41,83 +34,85 @@ def test_benchmark_has_a_process_for_every_number_of_threads(tmp_path):
     assert 0 < json.loads((tmp_path / "peak-1.json").read_text())["found"]["share"] < 2
 
 
-def test_peers_compute_the_same_gradient_and_a_wrong_one_is_named(quick, monkeypatch, capsys):
-    monkeypatch.setattr(benchmark, "SHAPES", ((3, 2, 4, 1, "MSE"), (1, 2, 4, 2, "L1")))
-    found = benchmark.meta({**JOB, "only": ["ancestor's loop", "torch loop", "torch batched", "torch.func"]})
+def test_peers_compute_the_same_gradient_and_a_wrong_one_is_named(job, monkeypatch, capsys):
+    monkeypatch.setattr(modes, "SHAPES", ((3, 2, 4, 1, "MSE"), (1, 2, 4, 2, "L1")))
+    found = modes.meta({**job, "only": ["ancestor's loop", "torch loop", "torch batched", "torch.func"]})
     squared, absolute = found["3, 2, 4, 1, MSE"], found["1, 2, 4, 2, L1"]
     assert squared["ancestor's loop"]["ratio"] > 0 and "ancestor's loop" not in absolute
     assert absolute["maml_numpy"]["calls"] > 100
-    table = results.meta_markdown({"1": {"found": found}, "2": {"found": found}}).splitlines()
-    assert len(table) == 6
-    assert table[2].startswith("| 3, 2, 4, 1 | 1 | ") and table[5].startswith("| 1, 2, 4, 2, L1 | 2 | ")
-    monkeypatch.setattr(benchmark, "SHAPES", ((3, 2, 4, 1, "MSE"),))
-    monkeypatch.setitem(peers.PEERS, "ancestor's loop", lambda p: (peers.ours(p)[0] + 1, lambda: None))
-    assert benchmark.meta({**JOB, "only": ["ancestor's loop"]}) is None
+    rows = table.meta_markdown({"1": {"found": found}, "2": {"found": found}}).splitlines()
+    assert len(rows) == 6
+    assert rows[2].startswith("| 3, 2, 4, 1 | 1 | ") and rows[5].startswith("| 1, 2, 4, 2, L1 | 2 | ")
+    monkeypatch.setattr(modes, "SHAPES", ((3, 2, 4, 1, "MSE"),))
+    monkeypatch.setitem(meta.PEERS, "ancestor's loop", lambda p: (meta.ours(p)[0] + 1, lambda: None))
+    assert modes.meta({**job, "only": ["ancestor's loop"]}) is None
     assert "ancestor's loop computes another gradient" in capsys.readouterr().err
 
 
-def test_benchmark_of_posts_widths_and_steps(quick, monkeypatch, tmp_path):
-    assert set(benchmark.posts(JOB)) == {"two_phase", "daml"}  # with PyTorch, the gradients agree
-    monkeypatch.setattr(benchmark, "FIGURES", tmp_path)
-    monkeypatch.setattr(benchmark, "WIDTHS", (4, 8))
-    assert [len(rows["factors"]) for rows in benchmark.widths(JOB).values()] == [2, 2]
-    monkeypatch.setattr(benchmark, "STEPS", (1, 10))
+def test_benchmark_of_posts_widths_and_steps(job, monkeypatch, tmp_path):
+    assert set(modes.posts(job)) == {"two_phase", "daml"}  # with PyTorch, the gradients agree
+    monkeypatch.setattr(modes, "WIDTHS", (4, 8))
+    assert [len(rows["factors"]) for rows in modes.widths(job).values()] == [2, 2]
+    monkeypatch.setattr(modes, "STEPS", (1, 10))
     for peer in ("jax_compiled", "jax_jit", "torch_batched"):  # they take seconds to compile
-        monkeypatch.setattr(weigh, peer, lambda p: None)
-    weighed = benchmark.steps(JOB)["maml_numpy, recomputed"]
-    assert weighed["bytes"][0] < weighed["bytes"][1] and len(weighed["microseconds"]) == 2
+        monkeypatch.setattr(memory, peer, lambda p: None)
+    measured = modes.MODES["steps"](job)["maml_numpy, recomputed"]
+    assert measured["bytes"][0] < measured["bytes"][1] and len(measured["microseconds"]) == 2
     assert {path.name for path in tmp_path.iterdir()} == {"low_rank.png", "memory.png", "steps_cost.png"}
 
 
-def test_benchmark_of_orders(quick, monkeypatch):
-    problem = peers.problem
-    monkeypatch.setattr(peers, "problem", lambda T, N, H, K: problem(2, 3, 4, K))
-    found = benchmark.order(JOB)
+def test_benchmark_of_orders(job, monkeypatch):
+    problem = meta.problem
+    monkeypatch.setattr(modes, "problem", lambda T, N, H, K: problem(2, 3, 4, K))
+    found = modes.order(job)
     assert len(found) == 8 and all(row["MAML"] > 0 and row["ratio"] > 0 for row in found.values())
 
 
-def test_benchmark_of_a_convolution(quick, monkeypatch, capsys):
-    monkeypatch.setattr(convolutions, "SHAPES", ((2, 3, 4, 5), (2, 4, 1, 3)))
-    monkeypatch.delitem(convolutions.PEERS, "JAX jit")  # it takes seconds to compile
-    assert len(benchmark.convolution(JOB)) == 4  # with PyTorch, the gradients agree
-    ours = convolutions.ours
-    monkeypatch.setitem(convolutions.PEERS, "half", lambda p: [(gradient / 2, step) for gradient, step in ours(p)])
-    assert benchmark.convolution(JOB) is None
+def test_benchmark_of_a_convolution(job, monkeypatch, capsys):
+    monkeypatch.setattr(convolution, "SHAPES", ((2, 3, 4, 5), (2, 4, 1, 3)))
+    monkeypatch.delitem(convolution.PEERS, "JAX jit")  # it takes seconds to compile
+    assert len(modes.MODES["convolution"](job)) == 4  # with PyTorch, the gradients agree
+    ours = convolution.ours
+    monkeypatch.setitem(convolution.PEERS, "half", lambda p: [(gradient / 2, step) for gradient, step in ours(p)])
+    assert modes.MODES["convolution"](job) is None
     assert "half computes another gradient" in capsys.readouterr().err
 
 
-def test_benchmark_of_a_device(quick, monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(benchmark, "FIGURES", tmp_path)
-    monkeypatch.setattr(break_even, "TASKS", (1, 3))
-    monkeypatch.setattr(break_even, "WIDTHS", (4,))
+def test_benchmark_of_a_device(job, monkeypatch, tmp_path):
+    monkeypatch.setattr(devices, "TASKS", (1, 3))
+    monkeypatch.setattr(devices, "WIDTHS", (4,))
     monkeypatch.setattr(backend, "library", {"cpu": np, "gpu": strict}.__getitem__)
-    found = benchmark.device({**JOB, "device": "gpu"})
+    found = modes.MODES["device"]({**job, "device": "gpu"})
     assert found["parity"] < 1e-6 and all(rate > 0 for rate in found["iterations per second"]["H = 4"]["device"])
     assert (tmp_path / "break_even.png").exists()
 
     def out_of_memory():
         raise MemoryError
-    monkeypatch.setattr(break_even, "SLOWEST", 1e-9)
-    assert break_even.seconds(out_of_memory) is None and break_even.seconds(lambda: sum(range(1000))) is None
+    monkeypatch.setattr(devices, "SLOWEST", 1e-9)
+    assert devices.seconds(out_of_memory) is None and devices.seconds(lambda: sum(range(1000))) is None
 
 
 def test_study(monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(study, "FIGURES", tmp_path)
     monkeypatch.setattr(study, "BASE", replace(study.BASE, iterations=20, T=2, H=4))
     monkeypatch.setattr(study, "OURS", {"K": 2})
     monkeypatch.setattr(study, "FACTORS", {"inner steps": {"K = 1": {}, "K = 2": {"K": 2}},
                                            "outer rate": {"wild": {"beta": 1e30}}})
-    assert study.main(["--seeds", "2", "--processes", "1", "--out", str(tmp_path / "runs")]) == 0
+    command = ["--seeds", "2", "--processes", "1", "--out", str(tmp_path / "runs")]
+    assert study.main(command) == 1 and "6 of 6 runs are missing" in capsys.readouterr().err
+    assert study.main([*command, "--train"]) == 0
     lines = (tmp_path / "runs" / "study.md").read_text().splitlines()
     assert lines[2].startswith("| inner steps | K = 1 | ") and lines[4].count("inf") >= 3 and len(lines) == 5
-    assert {path.name for path in tmp_path.glob("*.png")} == {"study.png", "stability.png"}
+    assert {path.name for path in tmp_path.glob("runs/*.png")} == {"study.png", "stability.png"}
     assert "| outer rate | wild |" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("main, argv, words", [
     (benchmark.main, ["--threads", "0"], "--threads must be in 1.."), (benchmark.main, ["--blocks", "x"], "--blocks"),
     (benchmark.main, ["everything"], "'everything'"),
-    (benchmark.main, ["--only", "me"], "--only must be among not replayed, JAX jit"),
+    (benchmark.main, ["--only", "me"], "invalid choice: 'me' (choose from"),
+    (benchmark.main, ["--job"], "--job is for this command itself"),
+    (benchmark.main, ["--job", "x"], "Expecting value"),
+    (study.main, ["--seeds", "0"], "--seeds must be in [1, 1000]"),
     (draw.main, ["nonesuch"], "no figure is named 'nonesuch'"),
 ])
 def test_mistakes_are_one_line(main, argv, words, capsys):
@@ -129,14 +124,12 @@ def test_mistakes_are_one_line(main, argv, words, capsys):
     assert code not in (0, None) and words in err and err.count("\n") == 1
 
 
-def test_draw_draws(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(draw, "FOLDER", tmp_path)
-    assert draw.main([]) == 0
+def test_draw_draws(tmp_path):
+    assert draw.main(["--out", str(tmp_path)]) == 0
     assert {path.stem for path in tmp_path.iterdir()} == set(draw.FIGURES)
 
 
 def test_plateau_counts_the_seeds_at_the_null_and_watches_two(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(plateau, "PICTURE", tmp_path / "plateau.png")
     monkeypatch.setattr(plateau, "WINDOW", 2)
     monkeypatch.setattr(plateau, "WATCH_EVERY", 100)
     monkeypatch.setattr(plateau, "COUNTED_AT", (100, 160))
@@ -147,6 +140,10 @@ def test_plateau_counts_the_seeds_at_the_null_and_watches_two(tmp_path, monkeypa
         folder.mkdir(parents=True)
         (folder / "metrics.jsonl").write_text("".join(f'{{"iteration": {at}, "loss": {loss}}}\n'
                                                       for at, loss in zip((50, 100, 150, 200), losses)))
+    (tmp_path / "daml/post-seedx").mkdir()
+    (tmp_path / "daml/post-seedx/metrics.jsonl").write_text('{"iteration": 1, "loss": 0.6}\n')
+    assert plateau.main(["--out", str(tmp_path)]) == 1 and "post-seedx: no metrics of a run" in capsys.readouterr().err
+    (tmp_path / "daml/post-seedx/metrics.jsonl").unlink()
     assert [plateau.leaves_at({"iteration": [1, 2, 3], "loss": losses})
             for losses in ([1, 0.1, 0.1], [1, 1, 0.1], [0.1])] == [3, float("inf"), float("inf")]
     assert plateau.main(["--out", str(tmp_path)]) == 0

@@ -3,10 +3,9 @@
 import json
 import sys
 
-import benchmark
 import numpy as np
-from benchmarks import meta as peers
 import pytest
+from benchmarks import meta, modes
 from benchmarks import training as whole_training
 
 from maml_numpy.batch import Batch
@@ -29,7 +28,7 @@ def test_benchmark_of_trainings_leaves_out_what_is_not_installed(monkeypatch, ca
     assert [whole_training.main([form, "2"]) for form in whole_training.FORMS] == [whole_training.NOT_INSTALLED] * 2
     for name in ("JAX jit", "JAX scan"):
         monkeypatch.setitem(whole_training.TRAININGS, name, lambda iterations: None)
-    found = benchmark.training({"iterations": 150, "blocks": 2})
+    found = modes.MODES["training"]({"iterations": 150, "blocks": 2})
     assert set(found) == {"maml_numpy"} and len(found["maml_numpy"]) == 2
     assert all(0 < each["alone"] < each["seconds"] and 1 < each["loss"] < 10 for each in found["maml_numpy"])
     assert "150 iterations, 2 round(s)" in capsys.readouterr().out
@@ -42,10 +41,10 @@ def test_a_training_that_fails_is_named():
 
 def test_jax_in_one_call_takes_the_steps_of_jax_in_many_and_of_this_project():
     jax = pytest.importorskip("jax")
-    p, draw, key = peers.problem(T=SMALL.T, H=SMALL.H), whole_training.drawn_in_jax(SMALL), jax.random.key(1)
-    (w, m, v, _), losses = peers.jax_scanned(p, draw, SMALL.iterations)(key)
+    p, draw, key = meta.problem(T=SMALL.T, H=SMALL.H), whole_training.drawn_in_jax(SMALL), jax.random.key(1)
+    (w, m, v, _), losses = meta.jax_scanned(p, draw, SMALL.iterations)(key)
     batches = [[np.asarray(part) for part in draw(each)] for each in jax.random.split(key, SMALL.iterations)]
-    step = peers.jax_compiled(p).step
+    step = meta.jax_compiled(p).step
     assert agree([step(*batch) for batch in batches], np.asarray(losses))
     pairs = iter([(Batch(*batch[:2]), Batch(*batch[2:])) for batch in batches])
     updates = list(train(sinusoid.algorithm(SMALL, "maml"), Adam(SMALL.beta), p.theta, lambda: next(pairs),

@@ -1,0 +1,122 @@
+"""The contract of an experiment: which task, network, methods, numbers and figures, as one object."""
+
+from difflib import get_close_matches
+from typing import Any, Callable, Iterable, Mapping, NamedTuple, Protocol, Sequence
+
+from ..backend import Array
+from ..parameters import Layout
+from ..results.report import Report
+from ..runs import Trainer
+from ..training import Progress
+
+UNTRAINED = "random"  # the name of the untrained start, which is tested beside the methods
+
+
+class Method(Protocol):
+    """One way to learn: an entry of an experiment's table of methods."""
+
+    @property
+    def title(self) -> str:
+        """Its name in tables and figures."""
+
+    @property
+    def default(self) -> bool:
+        """Whether it is trained when the command line names no method."""
+
+
+class Tested(NamedTuple):
+    """One finished test.
+
+    method, seed: of the run.
+    found: what the experiment's `test` returned.
+    metrics: the run's metrics, column -> values; empty where nothing was trained.
+    theta: the tested parameters, (P,).
+    """
+
+    method: str
+    seed: int
+    found: Any
+    metrics: Mapping[str, Sequence[float]]
+    theta: Array
+
+
+class Experiment(Protocol):
+    """What the command line, `load` and the scripts ask of an experiment. `method` is a name in `methods`.
+
+    name: on the command line.
+    description: one sentence.
+    Config: the `Configuration` of a run.
+    methods: name -> method, in the order of tables.
+    input_range: config -> low and high of the one input number, where a user's x, y points can be adapted to; or None.
+    screen: what is shown beside a game, for a policy that can be watched; or None.
+    ships: whether a test uses the weights that come with the package where nothing has been trained.
+    devices: where it can be trained, among `backend.DEVICES`.
+    """
+
+    @property
+    def name(self) -> str:
+        """As above, as are the next ones."""
+
+    @property
+    def description(self) -> str | None: ...
+
+    @property
+    def Config(self) -> type[Any]: ...
+
+    @property
+    def methods(self) -> Mapping[str, Method]: ...
+
+    @property
+    def input_range(self) -> Callable[[Any], tuple[float, float]] | None: ...
+
+    @property
+    def screen(self) -> str | None: ...
+
+    @property
+    def ships(self) -> bool: ...
+
+    @property
+    def devices(self) -> Sequence[str]: ...
+
+    def title(self, name: str) -> str:
+        """Of a method, or of `UNTRAINED`, in tables and figures."""
+
+    def iterations(self, config: Any, method: str) -> int:
+        """How many iterations a whole training has."""
+
+    def check(self, config: Any) -> None:
+        """Raise ValueError for a configuration that cannot be trained here, such as a game that is not installed."""
+
+    def layout(self, config: Any, method: str) -> Layout:
+        """Of what is learned, one flat vector. Starts no game."""
+
+    def start(self, config: Any, method: str, seed: int) -> Array:
+        """What training begins with, (P,), float32; also for `UNTRAINED`."""
+
+    def trainer(self, config: Any, method: str, seed: int) -> Trainer:
+        """How to train, from the seed's start."""
+
+    def progress(self, config: Any, method: str, past: Mapping[str, Sequence[float]]) -> Callable[[Progress], str]:
+        """What a progress bar shows after an iteration. past: the metrics of the iterations before."""
+
+    def memory(self, config: Any, method: str, device: str) -> str:
+        """What takes memory, for the message when there is too little."""
+
+    def test(self, config: Any, method: str, learned: Array, processes: int = 1) -> Any:
+        """Test learned parameters; also the untrained start, as `UNTRAINED`."""
+
+    def report(self, config: Any, tests: Sequence[Tested]) -> Report:
+        """The table, the figures and the summary in words of several tests; those of the first seed are drawn."""
+
+    def loaded(self, config: Any, method: str, learned: Array) -> Any:
+        """The parameters in use: a `Learner`, a `PolicyAgent`, a `FramePredictor`."""
+
+
+def choose(kind: str, name: str, names: Iterable[str]) -> str:
+    """Return `name`. Raises ValueError unless it is one of `names`; the message names the closest."""
+    known = list(names)
+    if name not in known:
+        close = get_close_matches(name, known, 1)
+        hint = f"did you mean {close[0]!r}? " if close else ""
+        raise ValueError(f"unknown {kind} {name!r:.60}; {hint}choose from {', '.join(known)}")
+    return name
