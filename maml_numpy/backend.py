@@ -80,7 +80,7 @@ def free_bytes(library: Any) -> int | None:
 
 def _cupy() -> Any:
     try:
-        import cupy  # type: ignore[import-not-found]
+        import cupy
     except ImportError as error:
         raise ValueError("the GPU needs CuPy: python -m pip install cupy-cuda12x (cupy-cuda13x for CUDA 13)") from error
     try:

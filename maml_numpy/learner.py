@@ -22,7 +22,7 @@ from .runs.files import read_npz, replacing
 from .video.predictor import Predictor
 
 FORMAT = "maml_numpy learner 1"
-LARGEST = 2**32  # bytes of a file's arrays
+MEMBERS = {"format", "network", "layout", "theta", "alpha"}
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def read_learner(path: Path, objective: Optional[Supervised] = None) -> Learner:
     Raises ValueError, naming the path, for a file that is not whole or does not fit the objective.
     """
     try:
-        entries = read_npz(path, {"format", "network", "layout", "theta", "alpha"}, LARGEST)
+        entries = read_npz(path, MEMBERS.__contains__, path.stat().st_size)  # it is not compressed
         if str(entries["format"]) != FORMAT:
             raise ValueError(f"its format is not {FORMAT}")
         theta, alpha = entries["theta"], entries["alpha"]

@@ -23,9 +23,13 @@ class NonFinite(ArithmeticError):
 class Progress(NamedTuple):
     """Where training stands after an update.
 
-    iteration: updates taken. loss: J of the update's meta-batch before it was taken, a float, or an array without axes
-    on its device, which waits for the device when it is read. theta: (P,) after it. state: the optimizer's.
-    skipped: meta-batches passed over since the update before it. metrics: other numbers worth keeping, by name.
+    iteration: updates taken.
+    loss: J of the update's meta-batch before it was taken, a float, or an array without axes on its device, which waits
+    for the device when it is read.
+    theta: (P,) after the update.
+    state: the optimizer's.
+    skipped: meta-batches skipped since the update before it.
+    metrics: other numbers worth keeping, by name.
     warnings: lines that a user should see.
     """
 
@@ -42,9 +46,11 @@ def train(algorithm: Algorithm, optimizer: Optimizer, start: Array | Progress, d
           max_skips: int = 0) -> Generator[Progress, None, None]:
     """Take outer updates until there were `iterations` >= 0 of them, yielding after each.
 
-    start: theta (P,), left as it is, or the progress of an earlier training to go on from. max_skips: how many
-    meta-batches in a row may be passed over because their loss or gradient is not finite; a single task whose
-    adaptation overflows then costs its meta-batch, not the training.
+    start: theta (P,), left as it is, or the progress of an earlier training to resume.
+    draw: gives support and query of one meta-batch.
+    iterations: how many updates there are in all.
+    max_skips: how many consecutive meta-batches may be skipped because their loss or gradient is not finite; a single
+    task whose adaptation overflows then costs its meta-batch, not the training.
     Raises ValueError for iterations < 0 or max_skips < 0 and NonFinite, after the last good update was yielded, when an
     example is not finite or, once max_skips is exhausted, a loss or a gradient. On a device, where looking means
     waiting, all is looked at every CHECK_EVERY iterations and after the last, and with max_skips after each.
@@ -55,7 +61,8 @@ def train(algorithm: Algorithm, optimizer: Optimizer, start: Array | Progress, d
     keep_freed_memory()
     if not isinstance(start, Progress):
         start = Progress(0, float("nan"), start, optimizer.init(start))
-    theta, state, iteration, skipped = start.theta, start.state, start.iteration, 0
+    theta, state = start.theta, start.state
+    iteration, skipped = start.iteration, 0
     xp, good = array_module(theta), True
     looking = xp is np or max_skips > 0
     while iteration < iterations:

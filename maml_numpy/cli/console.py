@@ -4,7 +4,7 @@ import argparse
 import os
 import signal
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Callable, Iterator, NoReturn, Sequence
@@ -41,12 +41,9 @@ class Parser(argparse.ArgumentParser):
 
 
 def fail(message: object, code: int = 1) -> int:
-    """Print an error line; returns the exit code. A closed error stream is no error."""
+    """Print an error line; returns the exit code."""
     words = "".join(letter if letter.isprintable() else " " for letter in str(message))
-    try:
-        print(f"{Path(sys.argv[0]).name}: error: {words}", file=sys.stderr, flush=True)
-    except (OSError, ValueError, AttributeError):
-        pass
+    print(f"{Path(sys.argv[0]).name}: error: {words}", file=sys.stderr, flush=True)
     return code
 
 
@@ -76,33 +73,64 @@ def signals_raise() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def open_streams() -> None:
-    """Replace closed output streams by ones that swallow everything, and let others write any text."""
+class Forgiving:
+    """An error stream that is closed or full loses what is written, and the work continues."""
+
+    def __init__(self, stream: Any):
+        self.stream = stream
+
+    def write(self, text: str) -> int:
+        """Write, or lose, a text."""
+        with suppress(OSError, ValueError):
+            self.stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush what can be flushed."""
+        with suppress(OSError, ValueError):
+            self.stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
+
+
+@contextmanager
+def usable_streams() -> Iterator[None]:
+    """While this holds, closed output streams swallow everything, open ones take any text, and errors never fail."""
+    before = sys.stdout, sys.stderr
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))
         elif hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
+    sys.stderr = Forgiving(sys.stderr)
+    try:
+        yield
+    finally:
+        if before[0] is not None:
+            sys.stdout = before[0]
+        if before[1] is not None:
+            sys.stderr = before[1]
 
 
 def guarded(main: Callable[[Sequence[str]], int], argv: Sequence[str] | None, stopped: str = "stopped") -> int:
     """Run main(argv) and return its exit code; a user's mistake becomes one line, as do Ctrl-C, SIGTERM and SIGHUP,
     with the line `stopped` and 128 plus the number of the signal."""
-    open_streams()
-    try:
-        with signals_raise():
-            code = main(sys.argv[1:] if argv is None else argv)
-            sys.stdout.flush()
-        return code
-    except BrokenPipeError:  # whatever read our output has ended
-        sys.stdout = open(os.devnull, "w", encoding="utf-8")
-        return 141
-    except MemoryError as error:
-        return fail(f"not enough memory: {str(error) or 'choose smaller sizes'}")
-    except (ValueError, ArithmeticError, OSError) as error:
-        return fail(error)
-    except KeyboardInterrupt:
-        return fail(stopped, 130)
-    except Stopped as signalled:
-        return fail(f"{signalled}; {stopped}", 128 + signalled.number)
+    with usable_streams():
+        try:
+            with signals_raise():
+                code = main(sys.argv[1:] if argv is None else argv)
+                sys.stdout.flush()
+            return code
+        except BrokenPipeError:  # whatever read our output has ended
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 141
+        except MemoryError as error:
+            return fail(f"not enough memory: {str(error) or 'choose smaller sizes'}")
+        except (ValueError, ArithmeticError, OSError, ImportError) as error:
+            return fail(error)
+        except KeyboardInterrupt:
+            return fail(stopped, 130)
+        except Stopped as signalled:
+            return fail(f"{signalled}; {stopped}", 128 + signalled.number)

@@ -80,6 +80,8 @@ def job_of(command: Command, method: str, seed: int, folder: Path, found: checkp
     done = found.iteration if found else 0
     if found:
         found.theta_of(experiment.layout(config, method))
+        if done > iterations:
+            raise ValueError(f"{found.path} stands at iteration {done} of {iterations}")
         trained, _ = experiments.read_config(found)
         whole = experiment.iterations(trained, method)
         if 0 < done < min(whole, iterations) and not (args.resume or args.extend or command.uses_learned):
@@ -110,7 +112,7 @@ def work(job: Job) -> Generator[Any, None, None]:
         past = {name: values[:job.done] for name, values in job.metrics().items()}
         words = experiment.progress(job.config, job.method, past)
         try:
-            with closing(runs.train_in(job.folder, trainer, labels, job.save_every)) as updates:
+            with closing(runs.train_in(job.folder, trainer, labels, job.save_every, may_differ(job))) as updates:
                 for progress in updates:
                     if progress.iteration % trainer.metrics_every == 0 or progress.iteration == job.iterations:
                         yield progress.iteration, words(progress), progress.warnings
@@ -120,6 +122,13 @@ def work(job: Job) -> Generator[Any, None, None]:
             raise MemoryError(f"{job}: {experiment.memory(job.config, job.method, job.device)}") from error
     if job.test:
         yield (experiment.test(job.config, job.method, job.learned(), job.processes),)
+
+
+def may_differ(job: Job) -> list[str]:
+    """What a run's configuration may have changed since its checkpoint."""
+    options = fields(job.config)
+    return [option.name for option in options
+            if option.metadata["test"] or (job.extends and option.name.endswith("iterations"))]
 
 
 def carry_out(jobs: Sequence[Job], processes: int) -> list[Any]:
@@ -210,8 +219,10 @@ def run(argv: Sequence[str]) -> int:
 
 
 def check_outputs(command: Command, home: Path) -> None:
-    """Raise OSError or ValueError, before any work, where a result could not be written or shown."""
+    """Raise OSError or ValueError, before any work, where a result could not be written, drawn or shown."""
     wanted = [home / "test.json"]
+    if command.uses_learned:
+        import matplotlib.figure  # noqa: F401  # raises for a backend that does not exist
     if command.args.watch is not None:
         check_screen(command.args.watch)
         wanted += [command.args.watch] if command.args.watch.name else []

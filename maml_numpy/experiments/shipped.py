@@ -60,7 +60,7 @@ def save(path: Path, experiment: str, method: str, seed: int, config: Any, theta
 def load(path: Path) -> Shipped:
     """Read a file of `save`. Raises ValueError for one that is not whole."""
     try:
-        entries = read_npz(path, MEMBERS, LARGEST)
+        entries = read_npz(path, MEMBERS.__contains__, LARGEST)
         config, labels = labelled(json.loads(str(entries["config"])))
         experiment, method, seed = find(labels["experiment"]), labels["method"], labels["seed"]
         layout = experiment.layout(config, method)

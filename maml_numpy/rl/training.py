@@ -124,7 +124,7 @@ class PolicyTrainer:
         """The same, played by so many processes. Raises ValueError for a device other than the CPU."""
         if library is not np:
             raise ValueError("policies are trained on the CPU: games run there, a decision at a time")
-        return replace(self, workers=processes)
+        return replace(self, workers=min(processes, self.episodes))
 
     def updates(self, start: Progress, rng: np.random.Generator) -> Generator[Progress, None, None]:
         """Iterate until there were `iterations`, yielding after each; what to know of it is in `Progress.metrics`."""

@@ -14,19 +14,22 @@ import numpy as np
 
 from ..backend import Array
 from ..network import Network
-from ..runs.parallel import prepared
+from ..runs.parallel import end, ending, prepared
 from .environments import Environment
 from .rollout import Episode, play
 
 Make = Callable[[], tuple[Environment, Network]]
 ENVIRONMENT_SEEDS = 1_000_000  # between two seeds: episode 17 of seed 3 is played in an environment seeded 3,000,017
-PATIENCE = 5  # processes that may die in a row, before any episode ends
+MOST_DEATHS = 5  # consecutive deaths of processes before any episode ends
+GRACE = 0.1  # seconds that a process has to end; it holds nothing that could be lost
 
 
 class Workers:
-    """`count` >= 1 processes that play. Use it in a `with`; none outlives it.
+    """Processes that play. Use it in a `with`; none outlives it.
 
-    make: makes the environment and the network; other processes must be able to import it. seed: of the episodes.
+    make: makes the environment and the network; other processes must be able to import it.
+    count: how many processes, at least 1.
+    seed: of the episodes.
     """
 
     def __init__(self, make: Make, count: int, seed: int):
@@ -44,27 +47,30 @@ class Workers:
         return self
 
     def __exit__(self, *exception: Any) -> None:
+        started = [process for process in self.processes if process is not None]
         for connection, process in zip(self.connections, self.processes):
             if process is not None:
                 connection.close()
-                process.terminate()
-                process.join()
+        end(started, GRACE)
 
     def play(self, theta: Array, numbers: Sequence[int]) -> tuple[list[Episode], list[str]]:
         """Play the episodes of these numbers with theta (P,); returns them in this order, and a line for each mishap.
 
         A process that dies is replaced, and the episode it was in is played again from its beginning.
-        Raises what playing raised, and ChildProcessError when PATIENCE processes die before any episode ends.
+        Raises what playing raised, and ChildProcessError when MOST_DEATHS processes die before any episode ends.
         """
-        waiting, idle = list(numbers)[::-1], list(range(len(self.processes)))
+        waiting = list(numbers)[::-1]
+        idle = list(range(len(self.processes)))
         playing: dict[Any, tuple[int, int]] = {}
-        found, mishaps, died = {}, [], 0
+        found: dict[int, Episode] = {}
+        mishaps: list[str] = []
+        died = 0
         self.told.clear()
         while waiting or playing:
             while waiting and idle:
                 index, number = idle.pop(0), waiting.pop()
                 playing[self.connections[index]] = index, number
-                with suppress(BrokenPipeError):  # it died meanwhile, which is noticed below
+                with suppress(BrokenPipeError):  # the process has died, as recv will say below
                     self.connections[index].send((None if index in self.told else theta, number))
                 self.told.add(index)
             for connection in list[Any](wait(list(playing))):
@@ -75,38 +81,39 @@ class Workers:
                 except (EOFError, ConnectionResetError):
                     self.processes[index].join()
                     died += 1
-                    mishaps.append(f"worker {index + 1} died (exit code {self.processes[index].exitcode}); a new one "
+                    mishaps.append(f"worker {index + 1} died ({ending(self.processes[index].exitcode)}); a new one "
                                    f"plays episode {number} from its beginning")
-                    if died == PATIENCE:
-                        raise ChildProcessError(f"{died} workers died one after another, the last with exit code "
-                                                f"{self.processes[index].exitcode}") from None
+                    if died == MOST_DEATHS:
+                        raise ChildProcessError(f"{died} workers died one after another "
+                                                f"({ending(self.processes[index].exitcode)})") from None
                     waiting.append(number)
                     self._start(index)
                     continue
                 if isinstance(outcome, Exception):
                     raise outcome
-                found[number], died = outcome, 0
+                found[number] = outcome
+                died = 0
         return [found[number] for number in numbers], mishaps
 
     def _start(self, index: int) -> None:
         if self.connections[index] is not None:
             self.connections[index].close()
-        ours, theirs = self.context.Pipe()
-        self.processes[index] = self.context.Process(target=_work, args=(theirs, self.make, self.seed), daemon=True)
+        near, far = self.context.Pipe()
+        self.processes[index] = self.context.Process(target=_work, args=(far, self.make, self.seed), daemon=True)
         with prepared():
             self.processes[index].start()
-        theirs.close()
-        self.connections[index] = ours
+        far.close()
+        self.connections[index] = near
         self.told.discard(index)
 
 
 def generator(seed: int, number: int) -> np.random.Generator:
-    """What the actions of an episode are drawn from."""
+    """The generator from which the actions of an episode are drawn."""
     return np.random.default_rng([seed, 2, number])
 
 
 def _work(connection: Connection, make: Make, seed: int) -> None:
-    """Play the episodes that are asked for, until nobody listens any more."""
+    """Play the episodes that are asked for, until the connection is closed."""
     params: Any = None
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):
         try:

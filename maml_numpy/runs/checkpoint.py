@@ -8,10 +8,12 @@ from typing import Any, Mapping, NamedTuple
 import numpy as np
 
 from ..backend import Array
-from .files import replacing
 from ..parameters import Layout
+from .files import read_npz, replacing
 
 FORMAT = "maml_numpy checkpoint 1"
+MEMBERS = {"format", "config", "layout", "iteration", "theta", "rng", "names"}
+STATE = "state."  # what the names of the optimizer's entries begin with
 
 
 class CheckpointError(ValueError):
@@ -19,11 +21,15 @@ class CheckpointError(ValueError):
 
 
 class Checkpoint(NamedTuple):
-    """Everything that decides how a training goes on.
+    """Everything that decides how a training continues.
 
-    path: of the file. config: what the run was asked for, as plain JSON values. layout: the text of theta's layout.
-    iteration: updates taken. theta: (P,), float32 or float64. state: the optimizer's arrays and numbers by name. rng:
-    the state of the generator that draws the meta-batches.
+    path: of the file.
+    config: what the run was asked for, as plain JSON values.
+    layout: the text of theta's layout.
+    iteration: updates taken.
+    theta: (P,), float32 or float64.
+    state: the optimizer's arrays and numbers by name.
+    rng: the state of the generator that draws the meta-batches.
     """
 
     path: Path
@@ -35,7 +41,7 @@ class Checkpoint(NamedTuple):
     rng: Mapping[str, Any]
 
     def theta_of(self, layout: Layout) -> Array:
-        """Return theta (P,). Raises CheckpointError unless it was saved with this very layout."""
+        """Return theta (P,). Raises CheckpointError unless it was saved with this layout."""
         if self.layout != repr(layout) or self.theta.shape != (layout.size,):
             raise CheckpointError(f"{self.path}: its parameters are {self.layout:.200}, the network's {layout}")
         return self.theta
@@ -46,10 +52,14 @@ class Checkpoint(NamedTuple):
         if set(entries) != set(start._fields):
             raise CheckpointError(f"{self.path}: its optimizer keeps {sorted(entries)}, this one {start._fields}")
         for name, example in start._asdict().items():
-            if entries[name].shape != np.shape(example) or not np.isfinite(entries[name]).all():
+            value, wanted = entries[name], np.asarray(example)
+            whole = isinstance(example, int)
+            alike = value.dtype.kind in "iu" if whole else value.dtype == wanted.dtype
+            if value.shape != wanted.shape or not alike or not np.isfinite(value).all():
                 raise CheckpointError(f"{self.path}: the optimizer's {name} is no finite array of {np.shape(example)}")
-            if isinstance(example, int):
-                entries[name] = int(entries[name])
+            if whole and value < 0:
+                raise CheckpointError(f"{self.path}: the optimizer's {name} is negative")
+            entries[name] = int(value) if whole else value
         return type(start)(**entries)
 
     def generator(self) -> np.random.Generator:
@@ -71,7 +81,7 @@ def save(checkpoint: Checkpoint) -> None:
     entries: dict[str, Any] = {"format": FORMAT, "config": json.dumps(checkpoint.config), "layout": checkpoint.layout,
                                "iteration": checkpoint.iteration, "theta": checkpoint.theta,
                                "rng": json.dumps(checkpoint.rng),
-                               **{f"state.{name}": value for name, value in checkpoint.state.items()}}
+                               **{f"{STATE}{name}": value for name, value in checkpoint.state.items()}}
     entries["names"] = json.dumps(sorted([*entries, "names"]))  # so that a lost entry is noticed
     whole = BytesIO()  # in one piece: on a full disk NumPy 2.0 leaves behind an archive that complains later
     np.savez(whole, **entries)
@@ -88,22 +98,23 @@ def load(path: Path) -> Checkpoint:
     if not path.is_file():
         raise CheckpointError(f"{path}: no such file")
     try:
-        with np.load(path, allow_pickle=False) as file:
-            entries = {name: file[name] for name in file.files}
+        size = path.stat().st_size  # of a checkpoint, which is not compressed, the arrays cannot take more
+        entries = read_npz(path, lambda name: name in MEMBERS or name.startswith(STATE), size)
         if str(entries["format"]) != FORMAT:
             raise ValueError(f"its format is {entries['format']!s:.40}, not {FORMAT}")
         if json.loads(str(entries["names"])) != sorted(entries):
             raise ValueError("an entry is missing")
         config, rng = (json.loads(str(entries[name])) for name in ("config", "rng"))
-        state = {name[6:]: value for name, value in entries.items() if name.startswith("state.")}
-        checkpoint = Checkpoint(path, dict(config), str(entries["layout"]), int(entries["iteration"]),
-                                entries["theta"], state, dict(rng))
-    except Exception as error:  # the file is not ours to trust: whatever reading it raises, it is not a checkpoint
-        if "allow_pickle" in str(error):
-            raise CheckpointError(f"{path}: carries pickled objects, which are never loaded") from error
+        iteration = entries["iteration"]
+        if iteration.shape != () or iteration.dtype.kind not in "iu" or iteration < 0:
+            raise ValueError("its iteration is no integer of at least 0")
+        state = {name.removeprefix(STATE): value for name, value in entries.items() if name.startswith(STATE)}
+        checkpoint = Checkpoint(path, dict(config), str(entries["layout"]), int(iteration), entries["theta"], state,
+                                dict(rng))
+    except Exception as error:  # nothing in a file is trusted: whatever reading it raises, it is not a checkpoint
         reason = " ".join(str(error).split()) or type(error).__name__
         raise CheckpointError(f"{path}: not a readable checkpoint of this project ({reason:.120})") from error
     theta = checkpoint.theta
     if theta.ndim != 1 or theta.dtype not in (np.float32, np.float64) or not np.isfinite(theta).all():
-        raise CheckpointError(f"{path}: theta is no vector of finite floats ({theta.dtype}, shape {theta.shape})")
+        raise CheckpointError(f"{path}: theta is not a vector of finite floats ({theta.dtype}, shape {theta.shape})")
     return checkpoint

@@ -1,35 +1,45 @@
-"""A training in a folder: checkpoints now and then, metrics as they fall, and going on where it stopped.
+"""Run directories: periodic checkpoints, a metrics log, exact resume.
 
-A run folder holds checkpoint.npz (the whole state), config.json (for people) and metrics.jsonl, one line per
-`metrics_every` iterations. Going on from the checkpoint gives, bit for bit, the run that would have been.
+A run folder holds checkpoint.npz (the whole state), config.json (for people) and metrics.jsonl, one line for every
+`metrics_every` iterations. Resuming from the checkpoint gives, bit for bit, the run that was interrupted. One process
+at a time trains in a folder: it locks the file .lock, by flock or, on Windows, by msvcrt.locking.
 """
 
 import json
+import os
+import stat
 from contextlib import closing, contextmanager
 from pathlib import Path
 from time import monotonic
-from typing import Any, Callable, Generator, Iterator, Mapping, NamedTuple, Protocol, Sequence
+from typing import Any, Callable, Collection, Generator, Iterator, Mapping, NamedTuple, Protocol, Sequence
 
 import numpy as np
 
-from . import checkpoint
 from ..algorithms import Algorithm
 from ..backend import Array, array_module, to_device, to_host
 from ..batch import Batch, Inputs
-from .checkpoint import Checkpoint
-from .files import write_text
 from ..optim import Optimizer
 from ..parameters import Layout
 from ..training import Progress, train
+from . import checkpoint
+from .checkpoint import Checkpoint, CheckpointError
+from .files import remove_partials, write_text
 
-CHECKPOINT, CONFIG, METRICS, LOCK = "checkpoint.npz", "config.json", "metrics.jsonl", ".lock"
+CHECKPOINT = "checkpoint.npz"
+CONFIG = "config.json"
+METRICS = "metrics.jsonl"
+LOCK = ".lock"
 
 
 class Trainer(Protocol):
     """What can be trained in a folder.
 
-    theta: the start, (P,). rng: what is drawn from, at the start. iterations: how many. metrics_every: iterations to a
-    line of metrics; checkpoints fall on these too, so that metrics and state end together. layout: of theta.
+    theta: the start, (P,).
+    rng: the generator from which training draws, at the start.
+    iterations: how many there are.
+    metrics_every: iterations to a line of metrics; checkpoints fall on these too, so that metrics and state end
+    together.
+    layout: of theta.
     """
 
     @property
@@ -62,10 +72,16 @@ class Trainer(Protocol):
 
 
 class MetaTrainer(NamedTuple):
-    """How to train.
+    """How to train by a meta-gradient; a `Trainer`.
 
-    theta: the start, (P,). draw: generator -> support, query of one meta-batch. rng: that generator at the start.
-    iterations: how many outer updates. max_skips: of `training.train`. A `Trainer`.
+    algorithm: the outer gradient.
+    optimizer: the outer update.
+    theta: the start, (P,).
+    draw: generator -> support and query of one meta-batch.
+    rng: that generator at the start.
+    iterations: how many outer updates there are.
+    max_skips: of `training.train`.
+    metrics_every: outer updates to a line of metrics.
     """
 
     algorithm: Algorithm
@@ -91,7 +107,7 @@ class MetaTrainer(NamedTuple):
         return train(self.algorithm, self.optimizer, start, lambda: self.draw(rng), self.iterations, self.max_skips)
 
     def metrics(self, updates: Sequence[Progress]) -> dict[str, float]:
-        """The mean loss, and the meta-batches passed over."""
+        """The mean loss, and the number of meta-batches skipped."""
         return {"loss": float(sum(update.loss for update in updates) / len(updates)),
                 "skipped": sum(update.skipped for update in updates)}
 
@@ -102,27 +118,31 @@ class MetaTrainer(NamedTuple):
                              draw=lambda rng: tuple(to_device(library, batch) for batch in self.draw(rng)))
 
 
-def train_in(folder: Path, trainer: Trainer, config: Mapping[str, Any], save_every: float = 10.0
-             ) -> Generator[Progress, None, None]:
+def train_in(folder: Path, trainer: Trainer, config: Mapping[str, Any], save_every: float = 10.0,
+             may_differ: Collection[str] = ()) -> Generator[Progress, None, None]:
     """Train in `folder`, from its checkpoint where there is one, else from the start; yields after each update.
 
-    config: plain JSON values, kept with the run; the caller sees to it that a checkpoint there is of the same one.
-    The arrays live where trainer.theta does; the folder is the same for every device.
+    config: plain JSON values, kept with the run; a checkpoint there must be of the same ones.
     save_every: seconds between checkpoints. One more is written when the iterator ends, is closed or raises.
-    Raises CheckpointError for a checkpoint that does not fit the trainer, OSError when the folder cannot be written or
-    another process trains in it, and what `train` raises.
+    may_differ: names in `config` whose values may differ from the checkpoint's.
+    The arrays live where trainer.theta does; the folder is the same for every device.
+    Raises CheckpointError for a checkpoint that does not fit the trainer or the configuration, OSError when the folder
+    cannot be written or another process trains in it, and what `train` raises.
     """
     folder.mkdir(parents=True, exist_ok=True)
     layout = trainer.layout
-    with _only_process(folder):
+    with _only_process(folder) as warnings:
+        remove_partials(folder)
         path, rng, saved = folder / CHECKPOINT, trainer.rng, -1
         start = trainer.initial_progress()
         if path.exists():
             found = checkpoint.load(path)
+            _same_config(found, config, may_differ)
+            if found.iteration > trainer.iterations:
+                raise CheckpointError(f"{path}: stands at iteration {found.iteration} of {trainer.iterations}")
             state = found.state_like(type(start.state)._make(map(to_host, start.state)))
-            start = Progress(found.iteration, float("nan"),
-                             *(to_device(array_module(trainer.theta), part)
-                               for part in (found.theta_of(layout), state)))
+            xp = array_module(trainer.theta)
+            start = Progress(found.iteration, float("nan"), to_device(xp, found.theta_of(layout)), to_device(xp, state))
             rng, saved = found.generator(), found.iteration
 
         def state_after(progress: Progress) -> Checkpoint:
@@ -133,8 +153,13 @@ def train_in(folder: Path, trainer: Trainer, config: Mapping[str, Any], save_eve
         write_text(folder / CONFIG, json.dumps(config, indent=1) + "\n")
         write_text(folder / METRICS, "".join(_lines_until(folder / METRICS, start.iteration)))
         latest = state_after(start) if start.iteration == trainer.iterations else None
-        unwritten, last_save = [], monotonic()
-        with open(folder / METRICS, "a") as metrics, closing(trainer.updates(start, rng)) as updates:
+        unwritten: list[Progress] = []
+        last_save = monotonic()
+        with open(folder / METRICS, "a", encoding="utf-8") as metrics, closing(trainer.updates(start, rng)) as updates:
+            def save(state: Checkpoint) -> None:
+                os.fsync(metrics.fileno())  # so that no checkpoint is ahead of its metrics, even after a power cut
+                checkpoint.save(state)
+
             try:
                 for progress in updates:
                     unwritten.append(progress._replace(theta=None, state=None))
@@ -145,53 +170,100 @@ def train_in(folder: Path, trainer: Trainer, config: Mapping[str, Any], save_eve
                         unwritten = []
                         latest = state_after(progress)
                         if monotonic() - last_save >= save_every:
-                            checkpoint.save(latest)
+                            save(latest)
                             saved, last_save = latest.iteration, monotonic()
-                    yield progress
+                    yield progress._replace(warnings=(*warnings, *progress.warnings)) if warnings else progress
+                    warnings = ()
             finally:
                 if latest is not None and latest.iteration > saved:
-                    checkpoint.save(latest)
+                    save(latest)
+
+
+def _same_config(found: Checkpoint, config: Mapping[str, Any], may_differ: Collection[str]) -> None:
+    """Raise CheckpointError, naming the value, where a checkpoint is of another configuration."""
+    wanted = json.loads(json.dumps(config))
+    for name in [*wanted, *found.config]:
+        if found.config.get(name, ...) != wanted.get(name, ...) and name not in may_differ:
+            raise CheckpointError(f"{found.path} was trained with {name} {found.config.get(name)!r:.60}, not "
+                                  f"{wanted.get(name)!r:.60}: another command has used the folder")
 
 
 def read_metrics(folder: Path) -> dict[str, list[float]]:
     """Return the columns of a run's metrics, such as "iteration" and "loss"; empty when there are none.
 
-    Raises ValueError, naming the file, when it is damaged.
+    A last line without its end, which a killed process leaves, is left out. Raises ValueError, naming the file and the
+    line, when it is damaged.
     """
-    path, columns = folder / METRICS, {}  # type: Path, dict[str, list[float]]
-    try:
-        for line in path.read_text().splitlines() if path.exists() else []:
-            for name, value in json.loads(line).items():
-                columns.setdefault(name, []).append(float(value))
-    except (ValueError, AttributeError, TypeError) as error:
-        raise ValueError(f"{path}: no readable metrics ({error})") from error
+    path = folder / METRICS
+    columns: dict[str, list[float]] = {}
+    for number, line in enumerate(_lines(path), 1):
+        try:
+            row = {name: float(value) for name, value in json.loads(line).items()}
+            if columns and set(row) != set(columns):
+                raise ValueError("other columns than in the first line")
+        except (ValueError, AttributeError, TypeError, RecursionError) as error:
+            reason = " ".join(str(error).split())
+            raise ValueError(f"{path}, line {number}: no readable metrics ({reason:.80})") from error
+        for name, value in row.items():
+            columns.setdefault(name, []).append(value)
     return columns
 
 
+def _lines(path: Path) -> list[str]:
+    """The whole lines of a file of metrics, their ends included; none where there is no file."""
+    if not path.exists():
+        return []
+    if not path.is_file():
+        raise OSError(f"{path} is not a file")
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
+    return [line for line in lines if line.endswith("\n")]
+
+
 def _lines_until(path: Path, iteration: int) -> list[str]:
-    """The metrics up to `iteration`; what a killed process wrote beyond its checkpoint, or half wrote, is dropped."""
+    """The metrics up to `iteration`; what a killed process wrote beyond its checkpoint is dropped."""
     kept = []
-    for line in path.read_text().splitlines(keepends=True) if path.exists() else []:
+    for line in _lines(path):
         try:
             if json.loads(line)["iteration"] > iteration:
                 break
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             break
         kept.append(line)
     return kept
 
 
 @contextmanager
-def _only_process(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock, which the system frees when the process ends, however it ends."""
+def _only_process(folder: Path) -> Iterator[Sequence[str]]:
+    """Hold the folder's lock, which the system frees when the process ends, however it ends; yields lines of warning.
+
+    The lock file is neither followed, if it is a link, nor changed. Raises OSError where another process holds it.
+    """
+    path = folder / LOCK
+    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
     try:
-        import fcntl
-    except ImportError:  # no such locks on this system: nothing guards against a second process
-        yield
-        return
-    with open(folder / LOCK, "w") as lock:
+        descriptor = os.open(path, flags, 0o644)
+    except OSError as error:
+        raise OSError(f"{path} cannot be used as a lock ({error.strerror}); remove it") from error
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(f"{path} cannot be used as a lock (not a plain file); remove it")
+        yield _locked(descriptor, folder)
+    finally:
+        os.close(descriptor)
+
+
+def _locked(descriptor: int, folder: Path) -> Sequence[str]:
+    """Take the lock, or say in a line of warning that this file system has none."""
+    try:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise OSError(f"{folder}: another process is training there") from error
-        yield
+            import fcntl
+        except ImportError:  # Windows
+            import msvcrt
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+        else:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError) as error:
+        raise OSError(f"{folder}: another process is training there") from error
+    except OSError as error:
+        return [f"{folder} cannot be locked ({error.strerror}); make sure that no other process trains there"]
+    return []

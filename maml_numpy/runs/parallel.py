@@ -6,11 +6,15 @@ import signal
 import threading
 from contextlib import closing, contextmanager, suppress
 from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from time import monotonic
 from typing import Any, Callable, Generator, Iterator, Sequence
 
 from .. import BLAS_THREADS
 
 Job = Callable[[Any], Generator[Any, None, None]]
+GRACE = 60.0  # seconds in which a process may save its state before it is killed
+SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 
 def cores() -> int:
@@ -22,9 +26,10 @@ def run(job: Job, arguments: Sequence[Any], processes: int) -> Generator[tuple[i
     """Run job(argument) for every argument, `processes` >= 1 at a time; yields (index, value) as the jobs yield.
 
     job: a generator function that other processes can import. One process means this one, without any copies.
+    arguments: one for each job; `str` of it names the job in messages.
     When a job raises, or the caller closes the iterator or is interrupted, the other jobs are closed at their next
-    yield, so that what they clean up they clean up, and then the exception goes on.
-    Raises ValueError for processes < 1, and ChildProcessError when a process dies without a word.
+    yield, so that they save their state; a process that does not end within GRACE seconds is killed.
+    Raises ValueError for processes < 1, ChildProcessError when a process dies, and what a job raises.
     """
     if processes < 1:
         raise ValueError(f"processes must be at least 1, got {processes}")
@@ -36,24 +41,25 @@ def run(job: Job, arguments: Sequence[Any], processes: int) -> Generator[tuple[i
         return
     context = multiprocessing.get_context("spawn")  # forking a process that has threads can deadlock
     waiting = list(enumerate(arguments))[::-1]
-    running: dict[Any, tuple[int, Any]] = {}
+    running: dict[Any, tuple[int, BaseProcess]] = {}
     try:
         while waiting or running:
             while waiting and len(running) < processes:
                 index, argument = waiting.pop()
-                ours, theirs = context.Pipe()
-                process = context.Process(target=_worker, args=(theirs, job, argument))
+                receiving, sending = context.Pipe(duplex=False)
+                process: BaseProcess = context.Process(target=_worker, args=(sending, job, argument))
                 with prepared():
                     process.start()
-                theirs.close()
-                running[ours] = index, process
+                sending.close()
+                running[receiving] = index, process
             for connection in list[Any](wait(list(running))):
                 index, process = running[connection]
                 try:
                     kind, value = connection.recv()
                 except EOFError:
                     process.join()
-                    raise ChildProcessError(f"a worker process died (exit code {process.exitcode})") from None
+                    raise ChildProcessError(f"the process of {arguments[index]} died "
+                                            f"({ending(process.exitcode)})") from None
                 if kind == "value":
                     yield index, value
                 elif kind == "end":
@@ -64,13 +70,30 @@ def run(job: Job, arguments: Sequence[Any], processes: int) -> Generator[tuple[i
                     raise value
     finally:
         for connection in running:
-            connection.close()  # a worker notices at its next word, and closes its job
-        for _, process in running.values():
+            connection.close()  # a job is closed when it finds its connection closed
+        end([process for _, process in running.values()], GRACE)
+
+
+def end(processes: Sequence[BaseProcess], grace: float) -> None:
+    """Wait until processes have ended, `grace` seconds at most, then kill those that have not, stopped ones too."""
+    deadline = monotonic() + grace
+    for process in processes:
+        process.join(max(0.0, deadline - monotonic()))
+        if process.is_alive():
+            process.kill()
             process.join()
 
 
+def ending(exitcode: int | None) -> str:
+    """How a process ended, in words."""
+    if exitcode is not None and exitcode < 0:
+        with suppress(ValueError):
+            return f"killed by {signal.Signals(-exitcode).name}"
+    return f"exit code {exitcode}"
+
+
 def _worker(connection: Connection, job: Job, argument: Any) -> None:
-    """Send what the job yields, then "end"; or the exception. Ends quietly when nobody listens any more."""
+    """Send what the job yields, then "end"; or the exception. Ends quietly when the connection is closed."""
     with suppress(BrokenPipeError, ConnectionResetError), closing(job(argument)) as values:
         try:
             for value in values:
@@ -82,11 +105,11 @@ def _worker(connection: Connection, job: Job, argument: Any) -> None:
 
 @contextmanager
 def prepared() -> Iterator[None]:
-    """While this holds, processes that start inherit one BLAS thread, so that together they use the cores, and are
-    deaf to Ctrl-C, which the process that started them hears and acts upon."""
+    """While this holds, processes that start inherit one BLAS thread, so that together they use the cores, and ignore
+    Ctrl-C, SIGTERM and SIGHUP, on which the process that started them acts."""
     before = {name: os.environ.get(name) for name in BLAS_THREADS}
     main = threading.current_thread() is threading.main_thread()
-    heard = signal.signal(signal.SIGINT, signal.SIG_IGN) if main else None
+    handlers = {number: signal.signal(number, signal.SIG_IGN) for number in SIGNALS} if main else {}
     os.environ.update({name: "1" for name in BLAS_THREADS})
     try:
         yield
@@ -96,5 +119,5 @@ def prepared() -> Iterator[None]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
-        if main:
-            signal.signal(signal.SIGINT, heard)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)

@@ -239,7 +239,7 @@ def test_a_worker_that_dies_is_replaced_and_its_episode_played_again(tmp_path):
     with Workers(partial(make, 3, "die", str(tmp_path / "died")), 2, 0) as workers:
         found, mishaps = workers.play(theta(), range(5))
     assert same(found, wanted)
-    assert 1 <= len(mishaps) <= 2 and "died (exit code -9); a new one plays episode" in mishaps[0]
+    assert 1 <= len(mishaps) <= 2 and "died (killed by SIGKILL); a new one plays episode" in mishaps[0]
 
 
 @pytest.mark.apart

@@ -162,3 +162,28 @@ def test_a_failed_save_leaves_the_old_file(path, monkeypatch):
     with pytest.raises(OSError, match="No space"):
         save(whole(path))
     assert path.read_bytes() == before and [file.name for file in path.parent.iterdir()] == ["weights.npz"]
+
+
+@pytest.mark.parametrize("iteration", [-10**18, 1.5, 1.5 + 2j, "three", [1, 2]])
+def test_an_iteration_that_is_no_count_is_refused(tmp_path, iteration):
+    assert "iteration is no integer" in refused(npz(tmp_path / "w.npz", iteration=np.array(iteration)))
+
+
+@pytest.mark.parametrize("change", [
+    {"t": np.array(-5)}, {"t": np.array(1.0)}, {"t": np.array("1")}, {"m": np.full(16, "a")},
+    {"m": np.zeros(16, complex)}, {"m": np.zeros(16)}, {"m": np.full(16, np.nan, "f")}])
+def test_an_optimizers_state_of_another_kind_is_refused(path, change):
+    found = load(path)
+    with pytest.raises(CheckpointError, match="weights.npz: the optimizer's"):
+        found._replace(state={**found.state, **change}).state_like(Adam(0.1).init(THETA))
+
+
+def test_an_archive_that_unpacks_to_more_than_its_size_is_refused_unread(tmp_path):
+    small = io.BytesIO()
+    np.savez_compressed(small, theta=np.zeros(10**8, "f"))
+    (tmp_path / "w.npz").write_bytes(small.getvalue())
+    assert "arrays take more than" in refused(tmp_path / "w.npz")
+
+
+def test_an_entry_of_another_name_is_refused(tmp_path):
+    assert "entry 'extra' does not belong there" in refused(npz(tmp_path / "w.npz", extra=np.zeros(2)))

@@ -1,17 +1,18 @@
-"""A training in a folder: going on equals never having stopped; nothing is lost, nothing doubled."""
+"""A training in a folder: resuming equals never having stopped; nothing is lost, nothing doubled."""
 
+import errno
 import json
+import os
 from contextlib import closing
 
 import numpy as np
 import pytest
 
-from maml_numpy.runs import checkpoint
 from maml_numpy.batch import Batch
-from maml_numpy.runs.checkpoint import CheckpointError
 from maml_numpy.experiments import sinusoid
 from maml_numpy.optim import SGD
-from maml_numpy.runs import train_in
+from maml_numpy.runs import checkpoint, read_metrics, train_in
+from maml_numpy.runs.checkpoint import CheckpointError
 from maml_numpy.training import NonFinite
 
 CONFIG = sinusoid.Config(iterations=730, H=4, T=2, N=(3, 3))
@@ -105,3 +106,85 @@ def test_a_checkpoint_of_another_network_or_optimizer_is_refused_and_kept(tmp_pa
         with pytest.raises(CheckpointError, match="checkpoint.npz"):
             finish(tmp_path, **changes)
     assert files(tmp_path) == before
+
+
+def test_a_checkpoint_of_another_configuration_is_refused_under_the_lock(tmp_path):
+    finish(tmp_path, 100)
+    with pytest.raises(checkpoint.CheckpointError, match="was trained with a 1, not 2: another command has used"):
+        next(train_in(tmp_path, trainer(), {"a": 2}))
+    with pytest.raises(checkpoint.CheckpointError, match="was trained with b None, not 3"):
+        next(train_in(tmp_path, trainer(), {"a": 1, "b": 3}))
+    assert checkpoint.load(tmp_path / "checkpoint.npz").config == {"a": 1}
+    with closing(train_in(tmp_path, trainer(), {"a": 2}, may_differ=["a"])) as updates:
+        assert next(updates).iteration == 101
+
+
+def test_a_checkpoint_beyond_the_last_iteration_is_refused(tmp_path):
+    finish(tmp_path, 200)
+    with pytest.raises(checkpoint.CheckpointError, match="stands at iteration 200 of 150"):
+        next(train_in(tmp_path, trainer(iterations=150), {"a": 1}))
+
+
+def test_a_lock_that_is_a_link_is_neither_followed_nor_emptied(tmp_path):
+    precious = tmp_path / "precious"
+    precious.write_text("text")
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / ".lock").symlink_to(precious)
+    with pytest.raises(OSError, match=".lock cannot be used as a lock"):
+        next(train_in(folder, trainer(), {}))
+    assert precious.read_text() == "text"
+    (folder / ".lock").unlink()
+    (folder / ".lock").write_text("mine")
+    finish(folder, 100)
+    assert (folder / ".lock").read_text() == "mine"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+@pytest.mark.parametrize("name, words", [(".lock", "not a plain file"), ("metrics.jsonl", "is not a file")])
+def test_a_named_pipe_in_a_folder_does_not_hang(tmp_path, name, words):
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(OSError, match=words):
+        next(train_in(tmp_path, trainer(), {}))
+
+
+def test_without_locks_a_training_warns(tmp_path, monkeypatch):
+    fcntl = pytest.importorskip("fcntl")
+
+    def refuse(*arguments):
+        raise OSError(errno.ENOLCK, "No locks available")
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with closing(train_in(tmp_path, trainer(), {})) as updates:
+        first, second = next(updates), next(updates)
+    assert "cannot be locked (No locks available)" in first.warnings[0] and not second.warnings
+
+
+def test_partial_files_are_removed_when_a_folder_is_used_again(tmp_path):
+    (tmp_path / ".checkpoint.npz.7.partial").write_text("half")
+    finish(tmp_path, 100)
+    assert not list(tmp_path.glob(".*.partial"))
+
+
+def test_metrics_are_on_the_disk_before_their_checkpoint(tmp_path, monkeypatch):
+    order = []
+    save, sync = checkpoint.save, os.fsync
+    monkeypatch.setattr(checkpoint, "save", lambda state: (order.append("checkpoint"), save(state)))
+    monkeypatch.setattr(os, "fsync", lambda descriptor: (
+        order.append(os.path.basename(os.readlink(f"/proc/self/fd/{descriptor}"))), sync(descriptor)))
+    list(train_in(tmp_path, trainer(iterations=100), {}, 0))
+    assert order[order.index("checkpoint") - 1] == "metrics.jsonl"
+
+
+@pytest.mark.parametrize("text, words", [
+    ('{"iteration": 1}\n[1]\n', "line 2"), ("[" * 100_000 + "\n", "line 1"),
+    ('{"iteration": 1}\n{"loss": 2}\n', "line 2"),
+    ('{"iteration": "x"}\n', "line 1")])
+def test_damaged_metrics_are_named_by_their_line(tmp_path, text, words):
+    (tmp_path / "metrics.jsonl").write_text(text)
+    with pytest.raises(ValueError, match=f"metrics.jsonl, {words}: no readable metrics"):
+        read_metrics(tmp_path)
+
+
+def test_a_half_written_last_line_is_left_out(tmp_path):
+    (tmp_path / "metrics.jsonl").write_text('{"iteration": 1, "loss": 2}\n{"iteration": 2, "lo')
+    assert read_metrics(tmp_path) == {"iteration": [1.0], "loss": [2.0]}

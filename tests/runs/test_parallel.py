@@ -1,10 +1,11 @@
 """Jobs in processes of their own."""
 
 import os
+import signal
 import sys
 from contextlib import closing
 from pathlib import Path
-from time import sleep
+from time import monotonic, sleep
 
 import pytest
 
@@ -83,3 +84,37 @@ def test_processes_must_be_some():
     with pytest.raises(ValueError, match="processes"):
         next(parallel.run(count, [1], 0))
     assert 1 <= parallel.cores() <= (os.cpu_count() or sys.maxsize)
+
+
+def stop_itself(name):
+    yield name
+    if name == "b":
+        os.kill(os.getpid(), signal.SIGSTOP)
+    while True:
+        sleep(0.01)
+        yield name
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="needs SIGSTOP")
+def test_a_stopped_process_is_killed_after_a_while(monkeypatch):
+    monkeypatch.setattr(parallel, "GRACE", 0.5)
+    begin = monotonic()
+    with closing(parallel.run(stop_itself, ["a", "b"], 2)) as values:
+        seen = set()
+        while len(seen) < 2:
+            seen.add(next(values)[1])
+        sleep(0.2)
+    assert monotonic() - begin < 30
+
+
+def kill_itself(name):
+    yield name
+    if name == "maml seed 1":
+        os.kill(os.getpid(), signal.SIGKILL)
+    yield name
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
+def test_a_killed_process_is_named_by_its_job():
+    with pytest.raises(ChildProcessError, match="the process of maml seed 1 died .killed by SIGKILL"):
+        list(parallel.run(kill_itself, ["maml seed 0", "maml seed 1"], 2))
