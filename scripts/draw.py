@@ -3,7 +3,7 @@
 
 import sys
 from pathlib import Path
-from typing import Sequence
+from typing import Any, Sequence
 
 from drawings.convolution import convolution
 from drawings.inner import inner, maml
@@ -14,8 +14,8 @@ from drawings.replay import replay
 from maml_numpy.cli.console import Parser, check_writable, guarded
 from matplotlib import rc_context
 
-STYLE = {"mathtext.fontset": "cm", "font.family": "DejaVu Sans", "font.size": 10, "axes.titlesize": 11,
-         "figure.constrained_layout.w_pad": 0.12, "figure.constrained_layout.h_pad": 0.08}
+STYLE: Any = {"mathtext.fontset": "cm", "font.family": "DejaVu Sans", "font.size": 10, "axes.titlesize": 11,
+              "figure.constrained_layout.w_pad": 0.12, "figure.constrained_layout.h_pad": 0.08}
 FIGURES = {draw.__name__: draw for draw in (backward_is_a_function, dense, activations, losses, sweeps, inner, maml,
                                             ppo_clip, convolution, replay)}
 

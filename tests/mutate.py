@@ -49,7 +49,7 @@ def mutations(tree):
                 if not isinstance(node.operand, ast.Constant):
                     yield node, "op", ast.UAdd()
             if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Subscript):
-                if isinstance(node.value, ast.Constant):
+                if isinstance(node.value, ast.Constant) and isinstance(node.value.value, (int, float)):
                     yield node, "value", ast.Constant(node.value.value + 1)
 
 

@@ -114,7 +114,7 @@ def _fits(other):
 
 
 _operators()
-StrictArray.__hash__ = None
+setattr(StrictArray, "__hash__", None)
 
 
 class linalg:

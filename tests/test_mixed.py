@@ -58,7 +58,7 @@ def case(seed):
         for name, place in layout.blocks.items():
             vector[place] = rates.get(name, 0) if isinstance(rates, dict) else rates
     options = {"second_order": rng.random() < 0.8, "keep_caches": rng.random() < 0.7, "every_step": rng.random() < 0.3}
-    pair = [MAML(objective, rates, K, **options) for rates in (alpha, vectors)]
+    pair: list[MAML | Reptile] = [MAML(objective, rates, K, **options) for rates in (alpha, vectors)]
     if rng.random() < 0.1:
         pair = [Reptile(objective, rates, K, 2) for rates in (alpha, vectors)]
     return *pair, theta, draw(rng, objective.network, T, N), draw(rng, objective.network, T, N + 1)
@@ -96,5 +96,5 @@ def test_the_cases_hold_every_form_beside_every_other(monkeypatch):
                  for form, shape in zip(forms, shapes)}
         seen["+".join(sorted(kinds)) or "arrays"] += 1
     assert min(tasks.values()) > 10 and len(tasks) == 3
-    kinds = "arrays", "factors", "own+shared", "factors+shared", "factors+own", "factors+own+shared"
-    assert min(seen[kind] for kind in kinds) > 1, seen
+    combined = "arrays", "factors", "own+shared", "factors+shared", "factors+own", "factors+own+shared"
+    assert min(seen[kind] for kind in combined) > 1, seen

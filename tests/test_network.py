@@ -190,7 +190,8 @@ def test_layers_without_a_place_are_neither_reached_nor_written(monkeypatch, rng
     """Backward ends above them, the sweep up begins above them, and results are those of zeros."""
     net = mlp([2, 5, 4, 1], Tanh)
     theta, dtheta, theta_bar, moves = rng.standard_normal((4, 3, net.layout.size))
-    x, dy, y_bar = rng.standard_normal((3, 3, 2)), *rng.standard_normal((2, 3, 3, 1))
+    x = rng.standard_normal((3, 3, 2))
+    dy, y_bar = rng.standard_normal((2, 3, 3, 1))
     net.layout.views(moves)["dense1.W"][...] = net.layout.views(moves)["dense1.b"][...] = 0
     _, run = net.forward(theta, x)
     full, want = np.empty_like(theta), np.empty_like(theta)

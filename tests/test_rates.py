@@ -119,7 +119,7 @@ def test_adaptation_and_evaluation_do_too(alpha, problem):
     for k, losses in zip((0, 1, K), after):
         near([losses], [OBJECTIVE.loss(inner.adapt(OBJECTIVE, theta, [support] * k, expanded(alpha)[:k]), query)])
     one = Batch(support.x[:1], support.y[:1])
-    fast = Learner(OBJECTIVE, theta, alpha).adapt(*(part[0] for part in one), steps=K)
+    fast = Learner(OBJECTIVE, theta, alpha).adapt(one.x[0], one.y[0], K)
     near([fast.theta], [inner.adapt(OBJECTIVE, theta, [one] * K, expanded(alpha))])
 
 
@@ -133,9 +133,9 @@ def test_float32_stays_float32(problem, factors):
             assert losses.dtype == theta_bar.dtype == np.float32
         assert inner.adapt(OBJECTIVE, low[0], [low[1]] * K, alpha).dtype == np.float32
     for method in (MetaSGD, LSLR):
-        algorithm = method(OBJECTIVE, K)
-        learned = np.full(algorithm.layout.size, 0.1, "f")
-        assert algorithm.meta_gradient(learned, *low[1:]).theta_bar.dtype == np.float32
+        learning = method(OBJECTIVE, K)
+        learned = np.full(learning.layout.size, 0.1, "f")
+        assert learning.meta_gradient(learned, *low[1:]).theta_bar.dtype == np.float32
 
 
 def test_a_rate_for_the_head_alone_leaves_the_rest_as_it_was_to_the_bit(problem):
@@ -237,7 +237,8 @@ def test_cotangents_of_rates_in_factors_are_those_in_arrays(steps, keep, second_
         assert [list(alpha) for alpha in bars.alphas] == [["dense1", "affine1.g", "dense3"]] * steps
         outcomes.append([bars.theta, *(bar for alpha in bars.alphas for bar in alpha.values())])
     assert all(bar.shape == (1,) for bar in outcomes[0][1:])
-    near(*outcomes, 1e-12)
+    one, two = outcomes
+    near(one, two, 1e-12)
 
 
 def test_negative_learned_rates_are_rates_like_others(problem):

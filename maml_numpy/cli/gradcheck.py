@@ -12,7 +12,8 @@ import numpy as np
 from .. import backend
 from ..algorithms import MAML
 from ..backend import Array
-from ..gradcheck import DirectionClaim, catalogue, complex_slope, devices, difference_slope, problems, v_curve
+from ..gradcheck import (DirectionClaim, catalogue, complex_slope, devices, difference_slope, notes, problems,
+                         v_curve)
 from ..gradcheck.check import file_subjects
 from ..gradcheck.judge import Row, in_words
 from ..results.figures import BLACK, BLUE, RED, save
@@ -101,6 +102,8 @@ def run(argv: Sequence[str]) -> int:
             total.add(row)
             if args.verbose or not row.passed:
                 print(f"  {in_words(row)}")
+        if (one.failed or args.verbose) and (words := notes.where(subject.split(",")[0])):
+            print(f"  {words}")
         word = "FAIL" if one.failed else "pass"
         print(f"{subject:<{width}} {one.rows:>5} {one.skipped:>7}  {word:<7}  {one.errors(zeros=False)}", flush=True)
     print(f"{total.rows} rows, {total.failed} failed, {total.skipped} entries skipped at kinks; largest error by "

@@ -1,6 +1,8 @@
 """A device beside the host: the same losses, and at which size the device overtakes the host."""
 
 from time import perf_counter
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from maml_numpy.algorithms import MAML
@@ -17,7 +19,7 @@ TASKS, WIDTHS, SLOWEST = (1, 3, 10, 30, 100, 300, 1000, 3000, 10_000), (40, 256,
 PARITY = 100
 
 
-def losses(library, iterations, T, H):
+def losses(library: Any, iterations: int, T: int, H: int) -> Any:
     """The losses of a training on one meta-batch, in that library, each one read at once."""
     p = problem(T, 10, H)
     batch = to_device(library, p.support), to_device(library, p.query)
@@ -26,7 +28,7 @@ def losses(library, iterations, T, H):
         yield float(progress.loss)
 
 
-def seconds(step):
+def seconds(step: Any) -> Any:
     """The median time of a step that waits for its result, or None when it is too slow or does not fit the memory."""
     try:
         step()
@@ -43,13 +45,13 @@ def seconds(step):
     return float(np.median(times)) if times else None
 
 
-def stepper(library, T, H):
+def stepper(library: Any, T: int, H: int) -> Any:
     """A function that takes one iteration and waits for it; examples lie on the device already."""
     states = losses(library, 10**9, T, H)
     return lambda: next(states)
 
 
-def torch_stepper(T, H):
+def torch_stepper(T: int, H: int) -> Any:
     """The same of torch.func on a CUDA device, or None where there is none."""
     try:
         import torch
@@ -59,18 +61,18 @@ def torch_stepper(T, H):
         return None
     _, iterate = torch_func(problem(T, 10, H), "cuda")
 
-    def step():
+    def step() -> None:
         iterate()
         torch.cuda.synchronize()
     return step
 
 
-def measure(host, device, folder):
+def measure(host: Any, device: str, folder: Path) -> Any:
     """Print and draw; returns {"parity": the largest relative difference of the losses, "iterations per second": …}."""
     pairs = zip(losses(host, PARITY, 25, 40), losses(device, PARITY, 25, 40))
     parity = max(abs(a - b) / abs(a) for a, b in pairs)
     print(f"  {PARITY} iterations, float32: losses differ by {parity:.1e} at most, relative")
-    found = {}
+    found: dict[str, Any] = {}
     for H in WIDTHS:
         rows = found[f"H = {H}"] = {"host": [], "device": [], "torch.func": []}
         makers = {"host": lambda T: stepper(host, T, H), "device": lambda T: stepper(device, T, H),

@@ -2,6 +2,8 @@
 
 import gc
 import tracemalloc
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from maml_numpy.algorithms import MAML
@@ -10,12 +12,12 @@ from maml_numpy.results.figures import save
 
 from . import timing
 from .figures import memory_curves, step_curves
-from .meta import jax_compiled, jax_jit, not_replayed, ours, problem, torch_batched
+from .meta import Problem, jax_compiled, jax_jit, not_replayed, ours, problem, torch_batched
 
 CAPTIONS = {"kept": "maml_numpy, caches kept", "recomputed": "maml_numpy, recomputed"}
 
 
-def allocated(p, every_step=False):
+def allocated(p: Problem, every_step: bool = False) -> Any:
     """The most bytes that one meta-gradient of this project holds at a time, after a first one."""
     algorithm = MAML(p.objective, p.alpha, p.K, keep_caches=not p.recompute, every_step=every_step)
     algorithm.meta_gradient(p.theta, p.support, p.query)  # what is only ever allocated once is not counted
@@ -26,7 +28,7 @@ def allocated(p, every_step=False):
     return most
 
 
-def replayed_allocated(p):
+def replayed_allocated(p: Problem) -> Any:
     """What a list of calls to be repeated holds, all the time: its arrays, and itself."""
     algorithm = MAML(p.objective, p.alpha, p.K, keep_caches=not p.recompute)
     algorithm.meta_gradient(p.theta, p.support, p.query)
@@ -39,7 +41,7 @@ def replayed_allocated(p):
     return size
 
 
-def torch_allocated(p):
+def torch_allocated(p: Problem) -> Any:
     """The same of eager PyTorch, from its profiler's record of every allocation; None without it."""
     made = torch_batched(p)
     if made is None:
@@ -53,13 +55,13 @@ def torch_allocated(p):
     return int(np.cumsum([size for _, size in events]).max())
 
 
-def jax_allocated(p):
+def jax_allocated(p: Problem) -> Any:
     """The same of JAX: what its compiler says the program needs besides arguments and results; None without it."""
     made = jax_compiled(p)
     return None if made is None else int(made.temporary_bytes())
 
 
-def steps(K, blocks, folder):
+def steps(K: Any, blocks: int, folder: Path) -> Any:
     """Measure at every K, print a table, draw; returns name -> {"microseconds": […], "bytes": […]}."""
     measured = {"maml_numpy, caches kept": (False, not_replayed, allocated),
                 "maml_numpy, recomputed": (True, not_replayed, allocated),
@@ -67,7 +69,7 @@ def steps(K, blocks, folder):
                 "recomputed, replayed": (True, ours, replayed_allocated),
                 "JAX jit, kept": (False, jax_jit, jax_allocated), "JAX jit, recomputed": (True, jax_jit, jax_allocated),
                 "torch, eager": (False, torch_batched, torch_allocated)}
-    found = {}
+    found: dict[str, Any] = {}
     print(f"(T, N, H) = (25, 10, 40), float32\n{'K':>4}" + "".join(f"{name:>26}" for name in measured))
     for k in K:
         row, made = [], {}

@@ -15,7 +15,7 @@ from maml_numpy.batch import Batch
 from maml_numpy.initialisers import he_normal
 from maml_numpy.inner import steps
 from maml_numpy.layers import ReLU
-from maml_numpy.losses import L1, MSE
+from maml_numpy.losses import L1, MSE, Loss
 from maml_numpy.low_rank import in_blocks
 from maml_numpy.network import mlp
 from maml_numpy.objectives import Supervised
@@ -44,40 +44,41 @@ class Problem(NamedTuple):
     recompute: bool = False
 
 
-def problem(T=25, N=10, H=40, K=1, criterion="MSE", recompute=False):
+def problem(T: int = 25, N: int = 10, H: int = 40, K: int = 1, criterion: str = "MSE", recompute: bool = False) -> Any:
     """The same numbers for every peer, float32."""
     rng, family = np.random.default_rng(0), Sinusoid()
-    objective = Supervised(mlp([1, H, H, 1], ReLU), {"MSE": MSE, "L1": L1}[criterion]())
+    criteria: dict[str, Loss] = {"MSE": MSE(), "L1": L1()}
+    objective = Supervised(mlp([1, H, H, 1], ReLU), criteria[criterion])
     tasks = family.sample(rng, T)
     support, query = family.examples(rng, tasks, N), family.examples(rng, tasks, N)
     return Problem(objective, objective.network.initialise(rng, he_normal), support, query, K, 0.01 / K, recompute)
 
 
-def pieces(p):
+def pieces(p: Problem) -> Any:
     """theta's matrices and rows in order: W1, b1, W2, b2, W3, b3."""
     return [view.copy() for view in p.objective.layout.views(p.theta).values()]
 
 
-def _flat(arrays):
+def _flat(arrays: Any) -> Any:
     """As one vector, which is how this project holds what it learns."""
     return np.concatenate([np.ravel(array) for array in arrays])
 
 
-def ours(p):
+def ours(p: Problem) -> Any:
     """This project, through the very loop that trains."""
     return _looped(p, Replayed(_maml(p)))
 
 
-def not_replayed(p):
+def not_replayed(p: Problem) -> Any:
     """The same, every layer called anew."""
     return _looped(p, _maml(p))
 
 
-def _maml(p):
+def _maml(p: Problem) -> Any:
     return MAML(p.objective, p.alpha, p.K, keep_caches=not p.recompute)
 
 
-def meta_gradient(p, factors, theta, support, query):
+def meta_gradient(p: Problem, factors: bool, theta: Any, support: Any, query: Any) -> Any:
     """MAML's, in the form that is asked for: with adapted weights in factors, or with a matrix for every task."""
     network, T = p.objective.network, len(support.x)
     start = in_blocks(network, theta, T, [True] * len(network.layers), True) if factors else theta
@@ -87,7 +88,7 @@ def meta_gradient(p, factors, theta, support, query):
     return MetaGradient(losses, pullback(theta_bar).theta)
 
 
-def _looped(p, algorithm):
+def _looped(p: Problem, algorithm: Any) -> Any:
     states = train(algorithm, Adam(BETA), p.theta, lambda: (p.support, p.query), 10**9)
     return algorithm.meta_gradient(p.theta, p.support, p.query).theta_bar, lambda: next(states)
 
@@ -101,7 +102,7 @@ class JaxMethod(NamedTuple):
     state: Any
 
 
-def jax_method(p):
+def jax_method(p: Problem) -> Any:
     """Gradient and Adam as JAX differentiates and writes them, vmap over tasks; jax.checkpoint recomputes. None where
     JAX is not installed."""
     try:
@@ -111,23 +112,23 @@ def jax_method(p):
     import jax.numpy as jnp
     squared = isinstance(p.objective.criterion, MSE)
 
-    def loss(w, x, y):
+    def loss(w: Any, x: Any, y: Any) -> Any:
         for i in (0, 2):
             x = jax.nn.relu(x @ w[i] + w[i + 1])
         r = x @ w[4] + w[5] - y
         return jnp.mean(r * r if squared else jnp.abs(r))
 
-    def after_adaptation(w, x, y, x_query, y_query):
-        def step(w, _):
+    def after_adaptation(w: Any, x: Any, y: Any, x_query: Any, y_query: Any) -> Any:
+        def step(w: Any, _: Any) -> Any:
             return jax.tree.map(lambda w, dw: w - p.alpha * dw, w, jax.grad(loss)(w, x, y)), None
         step = jax.checkpoint(step) if p.recompute else step
         w, _ = jax.lax.scan(step, w, None, length=p.K, unroll=p.K if p.K <= UNROLLED else 1)
         return loss(w, x_query, y_query)
 
-    def J(w, *batch):
+    def J(w: Any, *batch: Any) -> Any:
         return jnp.mean(jax.vmap(after_adaptation, (None, 0, 0, 0, 0))(w, *batch))
 
-    def update(state, *batch):
+    def update(state: Any, *batch: Any) -> Any:
         w, m, v, t = state
         value, g = jax.value_and_grad(J)(w, *batch)
         m = jax.tree.map(lambda m, g: 0.9 * m + 0.1 * g, m, g)
@@ -150,7 +151,7 @@ class Jax(NamedTuple):
     temporary_bytes: Any
 
 
-def jax_compiled(p):
+def jax_compiled(p: Problem) -> Any:
     """JAX, one compiled call an iteration. None without it."""
     method = jax_method(p)
     if method is None:
@@ -159,7 +160,7 @@ def jax_compiled(p):
     update, state = jax.jit(method.update), [method.state]
     batch = [jax.numpy.asarray(part) for part in (*p.support, *p.query)]
 
-    def step(*batch):
+    def step(*batch: Any) -> Any:
         state[0], value = update(state[0], *batch)
         return value.block_until_ready()
 
@@ -167,7 +168,7 @@ def jax_compiled(p):
                lambda: update.lower(method.state, *batch).compile().memory_analysis().temp_size_in_bytes)
 
 
-def jax_scanned(p, draw, iterations):
+def jax_scanned(p: Problem, draw: Any, iterations: int) -> Any:
     """JAX, all iterations in one compiled call. None without it.
 
     draw: key -> x, y, x_query, y_query, compiled into every iteration. Returns a function: key -> the state after the
@@ -178,13 +179,13 @@ def jax_scanned(p, draw, iterations):
         return None
     import jax
 
-    def iterate(state, key):
+    def iterate(state: Any, key: Any) -> Any:
         return method.update(state, *draw(key))
 
     return jax.jit(lambda key: jax.lax.scan(iterate, method.state, jax.random.split(key, iterations)))
 
 
-def jax_jit(p):
+def jax_jit(p: Problem) -> Any:
     """JAX, compiled, on one meta-batch that lies on its device."""
     made = jax_compiled(p)
     if made is None:
@@ -194,7 +195,7 @@ def jax_jit(p):
     return made.gradient(), lambda: made.step(*batch)
 
 
-def _torch():
+def _torch() -> Any:
     """PyTorch with the benchmark's number of threads, or None."""
     try:
         import torch
@@ -204,12 +205,12 @@ def _torch():
     return torch
 
 
-def _torch_peer(torch, p, J, per_task=False):
+def _torch_peer(torch: Any, p: Problem, J: Any, per_task: bool = False) -> Any:
     """A peer from its J, a function of the six parameters."""
     params = [torch.tensor(w, requires_grad=True) for w in pieces(p)]
     optimizer = torch.optim.Adam(params, lr=BETA)
 
-    def iterate():
+    def iterate() -> None:
         optimizer.zero_grad()
         J(params).backward()
         optimizer.step()
@@ -218,11 +219,11 @@ def _torch_peer(torch, p, J, per_task=False):
     return np.concatenate([g.numpy().ravel() for g in gradients]), iterate
 
 
-def _torch_loss(torch, p):
+def _torch_loss(torch: Any, p: Problem) -> Any:
     """The mean loss of the network with parameters w; a (T, N, 1) batch gives the sum over tasks of each one's mean."""
     squared = isinstance(p.objective.criterion, MSE)
 
-    def loss(w, x, y):
+    def loss(w: Any, x: Any, y: Any) -> Any:
         for i in (0, 2):
             x = torch.relu(x @ w[i] + w[i + 1])
         r = x @ w[4] + w[5] - y
@@ -230,7 +231,7 @@ def _torch_loss(torch, p):
     return loss
 
 
-def torch_func(p, device="cpu"):
+def torch_func(p: Problem, device: str = "cpu") -> Any:
     """PyTorch, torch.func: grad of a vmapped function of grads."""
     torch = _torch()
     if torch is None:
@@ -238,17 +239,17 @@ def torch_func(p, device="cpu"):
     loss = _torch_loss(torch, p)
     batch = [torch.tensor(part, device=device) for part in (*p.support, *p.query)]
 
-    def after_adaptation(w, x, y, x_query, y_query):
+    def after_adaptation(w: Any, x: Any, y: Any, x_query: Any, y_query: Any) -> Any:
         for _ in range(p.K):
             w = [w - p.alpha * dw for w, dw in zip(w, torch.func.grad(loss)(w, x, y))]
         return loss(w, x_query, y_query)
 
-    def J(w):
+    def J(w: Any) -> Any:
         return torch.func.vmap(after_adaptation, (None, 0, 0, 0, 0))(w, *batch).mean()
     params = [torch.tensor(w, device=device) for w in pieces(p)]
     optimizer = torch.optim.Adam(params, lr=BETA)
 
-    def iterate():
+    def iterate() -> None:
         for w, g in zip(params, torch.func.grad(J)(params)):
             w.grad = g
         optimizer.step()
@@ -256,7 +257,7 @@ def torch_func(p, device="cpu"):
     return np.concatenate([g.cpu().numpy().ravel() for g in torch.func.grad(J)(params)]), iterate
 
 
-def torch_batched(p):
+def torch_batched(p: Problem) -> Any:
     """PyTorch, eager: the task axis in every array, bmm for the products."""
     torch = _torch()
     if torch is None:
@@ -264,7 +265,7 @@ def torch_batched(p):
     loss, T = _torch_loss(torch, p), len(p.support.x)
     x, y, x_query, y_query = (torch.tensor(part) for part in (*p.support, *p.query))
 
-    def J(w):
+    def J(w: Any) -> Any:
         w = [w.expand(T, *w.shape) for w in w]
         for _ in range(p.K):
             w = [w - p.alpha * dw for w, dw in zip(w, torch.autograd.grad(loss(w, x, y), w, create_graph=True))]
@@ -272,7 +273,7 @@ def torch_batched(p):
     return _torch_peer(torch, p, J)
 
 
-def torch_loop(p):
+def torch_loop(p: Problem) -> Any:
     """PyTorch, eager, one task after the other, as the posts write it."""
     torch = _torch()
     if torch is None:
@@ -280,7 +281,7 @@ def torch_loop(p):
     loss, T = _torch_loss(torch, p), len(p.support.x)
     tasks = [[torch.tensor(part[t]) for part in (*p.support, *p.query)] for t in range(T)]
 
-    def J(start):
+    def J(start: Any) -> Any:
         total = 0
         for x, y, x_query, y_query in tasks:
             w = start
@@ -291,7 +292,7 @@ def torch_loop(p):
     return _torch_peer(torch, p, J)
 
 
-def ancestor(p):
+def ancestor(p: Problem) -> Any:
     """Plain NumPy, one task after the other, every gradient in a dictionary: how this project's ancestor is written.
 
     One inner step and squared error only, as there; None otherwise.
@@ -300,16 +301,17 @@ def ancestor(p):
         return None
     start = dict(zip(("W1", "b1", "W2", "b2", "W3", "b3"), pieces(p)))
     m, v = ({name: np.zeros_like(w) for name, w in start.items()} for _ in range(2))
-    state, tasks = {"w": start, "t": 0}, list(zip(*p.support, *p.query))
+    state: dict[str, Any] = {"w": start, "t": 0}
+    tasks = list(zip(*p.support, *p.query))
 
-    def forward(w, x):
+    def forward(w: Any, x: Any) -> Any:
         a1 = x @ w["W1"] + w["b1"]
         h1 = np.maximum(0, a1)
         a2 = h1 @ w["W2"] + w["b2"]
         h2 = np.maximum(0, a2)
         return h2 @ w["W3"] + w["b3"], (x, a1, h1, a2, h2)
 
-    def backward(w, cache, dy):
+    def backward(w: Any, cache: Any, dy: Any) -> Any:
         x, a1, h1, a2, h2 = cache
         da2 = (dy @ w["W3"].T) * (a2 > 0)
         da1 = (da2 @ w["W2"].T) * (a1 > 0)
@@ -317,7 +319,7 @@ def ancestor(p):
              "W1": x.T @ da1, "b1": da1.sum(0, keepdims=True)}
         return g, (da1, da2)
 
-    def meta_backward(w, cache, dy, deltas, c):
+    def meta_backward(w: Any, cache: Any, dy: Any, deltas: Any, c: Any) -> Any:
         """The gradient at the start, when c is the gradient by the adapted weights: c - alpha H c."""
         x, a1, h1, a2, h2 = cache
         da1, da2 = deltas
@@ -331,7 +333,7 @@ def ancestor(p):
                 "W2": h1.T @ da2_dot + u1.T @ da2, "b2": da2_dot.sum(0, keepdims=True),
                 "W1": x.T @ da1_dot, "b1": da1_dot.sum(0, keepdims=True)}
 
-    def meta_gradient(w):
+    def meta_gradient(w: Any) -> Any:
         total = {name: np.zeros_like(value) for name, value in w.items()}
         for x, y, x_query, y_query in tasks:
             out, cache = forward(w, x)
@@ -345,7 +347,7 @@ def ancestor(p):
                 total[name] += (c[name] + back[name]) / len(tasks)
         return total
 
-    def iterate():
+    def iterate() -> None:
         state["t"] += 1
         g, t = meta_gradient(state["w"]), state["t"]
         for name in g:

@@ -8,6 +8,7 @@ import multiprocessing
 from dataclasses import replace
 from itertools import repeat
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 
@@ -17,10 +18,10 @@ from maml_numpy.rl.environments import Pong
 from maml_numpy.rl.returns import advantages, normalised
 
 ALONE_DECISIONS = 6000
-state = {}  # of a process that plays for PyTorch
+state: dict[str, Any] = {}  # of a process that plays for PyTorch
 
 
-def play_alone(skip, seed):
+def play_alone(skip: int, seed: int) -> Any:
     """Random actions in this process; returns decisions and the seconds they took."""
     env, rng, over = Pong(skip=skip).env, np.random.default_rng(seed), True
     env.reset()
@@ -33,7 +34,7 @@ def play_alone(skip, seed):
     return ALONE_DECISIONS, perf_counter() - begin
 
 
-def dense_policy(numbers):
+def dense_policy(numbers: Any) -> Any:
     """The trainer's network as PyTorch has it."""
     import torch
     torch.manual_seed(0)
@@ -41,7 +42,7 @@ def dense_policy(numbers):
                                torch.nn.Linear(numbers.H, 2 + (numbers.critic > 0)))
 
 
-def play_dense(numbers, weights, seed):
+def play_dense(numbers: Any, weights: Any, seed: int) -> Any:
     """One episode as the post plays it, with dense frames; returns them, the actions, their probabilities, values,
     rewards and the ends of returns."""
     import torch
@@ -64,7 +65,7 @@ def play_dense(numbers, weights, seed):
     return steps
 
 
-def dense_round(numbers, pool, policy, optimizer, seeds, threads):
+def dense_round(numbers: Any, pool: Any, policy: Any, optimizer: Any, seeds: Any, threads: int) -> Any:
     """One round of the trainer with dense layers; returns its decisions."""
     import torch
     from torch.nn import functional as F
@@ -72,8 +73,8 @@ def dense_round(numbers, pool, policy, optimizer, seeds, threads):
     weights = {name: value.detach().numpy().copy() for name, value in policy.state_dict().items()}
     played = pool.starmap(play_dense, zip(repeat(numbers), repeat(weights), seeds), chunksize=1)
     steps = [step for episode in played for step in episode]
-    x, action, share, value, reward, end = zip(*steps)
-    value, reward, end = (np.array(column) for column in (value, reward, end))
+    x, action, share, *columns = zip(*steps)
+    value, reward, end = (np.array(column) for column in columns)
     found = advantages(reward, value, end, 0.0 * value, numbers.gamma, numbers.lam if numbers.critic else 1.0)
     good, wanted = (torch.from_numpy(each.astype(np.float32)) for each in (normalised(found), found + value))
     action, share = torch.tensor(action), torch.tensor(share)
@@ -92,13 +93,13 @@ def dense_round(numbers, pool, policy, optimizer, seeds, threads):
     return len(steps)
 
 
-def measure(method, rounds, processes):
+def measure(method: str, rounds: int, processes: int) -> Any:
     """Frames a second of each, over rounds in turn; prints and returns them."""
     config = pong.Config()
-    numbers = pong.settings(config, method)
+    numbers = pong.EXPERIMENT.settings(config, method)
     trainer = replace(pong.EXPERIMENT.trainer(config, method, 0), workers=processes)
     ours = trainer.updates(trainer.initial_progress(), trainer.rng)
-    speeds = {"emulator alone": [], "maml_numpy": [], "dense PyTorch": []}
+    speeds: dict[str, list[float]] = {"emulator alone": [], "maml_numpy": [], "dense PyTorch": []}
     try:
         import torch
         policy = dense_policy(numbers)

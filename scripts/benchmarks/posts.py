@@ -3,6 +3,7 @@
 import math
 import os
 import random
+from typing import Any
 
 from maml_numpy.experiments.two_phase import N
 from maml_numpy.losses import L1
@@ -11,7 +12,7 @@ from maml_numpy.tasks.two_phase import SOURCES, TWO_PI
 from maml_numpy.training import train
 
 
-def torch_post(module, config):
+def torch_post(module: Any, config: Any) -> Any:
     """(gradient of the learned vector on the first draw, function that takes one iteration) of an experiment's method
     "post" in eager PyTorch, from the same start, written as the post writes it. None where PyTorch is not installed.
     """
@@ -33,15 +34,15 @@ def torch_post(module, config):
     params, psi = learned[:6], learned[6:]
     optimizer = torch.optim.SGD(learned, lr=trainer.optimizer.beta)
 
-    def network(x, p):
+    def network(x: Any, p: Any) -> Any:
         h1 = F.relu(F.linear(x, p[0], p[1]))
         h2 = F.relu(F.linear(h1, p[2], p[3]))
         return F.linear(h2, p[4], p[5]), h2, h1
 
-    def judged(x, p):
+    def judged(x: Any, p: Any) -> Any:
         return F.l1_loss(network(torch.cat(network(x, p), dim=1), psi)[0], torch.zeros(1, 1))
 
-    def outer_loss(support, query):
+    def outer_loss(support: Any, query: Any) -> Any:
         p = params
         for k in range(config.K):
             loss = F.l1_loss(network(support[0], p)[0], support[1]) if labelled else judged(support[k], p)
@@ -49,11 +50,11 @@ def torch_post(module, config):
             p = [p[i] - config.alpha * gradients[i] for i in range(len(p))]
         return F.l1_loss(network(query[0], p)[0], query[1])
 
-    def examples(phase):
+    def examples(phase: Any) -> Any:
         x = TWO_PI[0] + (TWO_PI[1] - TWO_PI[0]) * torch.rand(N, 1)
         return x, torch.sin(x + phase)
 
-    def iterate():
+    def iterate() -> None:
         phase = random.choice((0, 1))
         support = (examples(math.pi * phase) if labelled else
                    [torch.tensor([[random.uniform(*SOURCES[phase])]]) for _ in range(config.K)])
@@ -70,7 +71,7 @@ def torch_post(module, config):
     return np.concatenate(parts), iterate
 
 
-def ours_post(module, config):
+def ours_post(module: Any, config: Any) -> Any:
     """The same of this project, through the very loop that trains."""
     trainer = module.EXPERIMENT.trainer(config, "post", 0)
     gradient = trainer.algorithm.meta_gradient(trainer.theta, *trainer.draw(trainer.rng)).theta_bar

@@ -1,7 +1,9 @@
 """Measured times as a table, for scripts/benchmark.py."""
 
+from typing import Any
 
-def meta_markdown(found):
+
+def meta_markdown(found: Any) -> Any:
     """found: number of threads -> {"found": shape -> peer -> {"microseconds", "ratio"}}. A row for every shape and
     number of threads: this project's time, and how many times as long each peer takes. JAX is shown at its better
     number of threads, against this project at the row's."""

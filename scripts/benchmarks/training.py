@@ -13,6 +13,7 @@ import tempfile
 from collections import deque
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 from maml_numpy.cli.console import ROOT
@@ -26,18 +27,18 @@ LAST = 1_000  # meta-batches whose mean loss is reported
 NOT_INSTALLED = 3  # exit code where there is no JAX
 
 
-def start(config):
+def start(config: Any) -> Any:
     """The experiment's problem for the peers, and its trainer."""
     trainer = sinusoid.EXPERIMENT.trainer(config, METHOD, SEED)
     return problem(config.T, config.N[0], config.H, config.K)._replace(theta=trainer.theta, alpha=config.alpha), trainer
 
 
-def drawn_in_jax(config):
+def drawn_in_jax(config: Any) -> Any:
     """A function for JAX to compile: key -> x, y, x_query, y_query, distributed as the trainer's meta-batches."""
     (N, most), tasks = config.N, config.tasks()
     assert N == most, "compiled code has one shape"
 
-    def draw(key):
+    def draw(key: Any) -> Any:
         import jax
         uniform = jax.random.uniform(key, (config.T, 2 + N + config.N_query, 1))  # faster than a call for each
         amplitude, phase, x = (low + (high - low) * part for part, (low, high) in zip(
@@ -47,11 +48,12 @@ def drawn_in_jax(config):
     return draw
 
 
-def calls(config):
+def calls(config: Any) -> Any:
     """One call an iteration; returns the last losses, and the seconds after the first call, which compiles. None
     without JAX."""
     p, trainer = start(config)
-    made, losses = jax_compiled(p), deque(maxlen=LAST)
+    made = jax_compiled(p)
+    losses: deque[Any] = deque(maxlen=LAST)
     if made is None:
         return None
     for iteration in range(config.iterations):
@@ -62,7 +64,7 @@ def calls(config):
     return losses, perf_counter() - begin
 
 
-def scan(config):
+def scan(config: Any) -> Any:
     """All iterations in one call; returns the last losses, and the seconds after compilation. None without JAX."""
     made = jax_scanned(start(config)[0], drawn_in_jax(config), config.iterations)
     if made is None:
@@ -78,7 +80,7 @@ def scan(config):
 FORMS = {"calls": calls, "scan": scan}
 
 
-def ours(iterations):
+def ours(iterations: int) -> Any:
     """Train with `train.py`; returns the seconds of the command, and what the commands of JAX print."""
     with tempfile.TemporaryDirectory() as folder:
         seconds, _ = timed(ROOT / "scripts" / "train.py", "sinusoid", "--method", METHOD, "--seed", SEED,
@@ -90,15 +92,15 @@ def ours(iterations):
         return {"seconds": seconds, "alone": alone, "loss": float(np.mean(losses))}
 
 
-def in_jax(form):
+def in_jax(form: str) -> Any:
     """The same in JAX: iterations -> those numbers, or None without JAX."""
-    def train(iterations):
+    def train(iterations: int) -> Any:
         seconds, printed = timed("-m", __name__, form, iterations)
         return printed and {"seconds": seconds, **json.loads(printed)}
     return train
 
 
-def timed(*command):
+def timed(*command: Any) -> Any:
     """Run a Python command; returns its seconds and what it printed, None where it found no JAX."""
     begin = perf_counter()
     done = subprocess.run([sys.executable, *map(str, command)], capture_output=True, text=True, cwd=ROOT / "scripts")
@@ -112,9 +114,9 @@ def timed(*command):
 TRAININGS = {"maml_numpy": ours, "JAX jit": in_jax("calls"), "JAX scan": in_jax("scan")}
 
 
-def measure(iterations, rounds):
+def measure(iterations: int, rounds: int) -> Any:
     """Let all train in turn; prints medians and returns name -> the numbers of each round."""
-    found = {}
+    found: dict[str, Any] = {}
     for _ in range(rounds):
         for name, train in TRAININGS.items():
             numbers = train(iterations)
@@ -127,7 +129,7 @@ def measure(iterations, rounds):
     return found
 
 
-def main(argv=None):
+def main(argv: Any = None) -> Any:
     """One training in JAX."""
     form, iterations = sys.argv[1:] if argv is None else argv
     outcome = FORMS[form](sinusoid.Config(iterations=int(iterations)))

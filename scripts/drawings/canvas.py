@@ -1,5 +1,7 @@
 """What the drawings of the notes are made of: a sheet, words, boxes, arrows, and what their colours mean."""
 
+from typing import Any
+
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, FancyBboxPatch, Rectangle
@@ -13,7 +15,7 @@ KEY = {VALUE: "a value", GRADIENT: "a gradient of $L$", COTANGENT: "a cotangent 
 SMALL, MEDIUM, LARGE = 9.5, 11, 14
 
 
-def canvas(height, title):
+def canvas(height: float, title: str) -> Any:
     """Return (figure, axes) of an empty sheet of WIDTH by height with its title at the top."""
     figure = Figure(figsize=(WIDTH / 10, height / 10))
     ax = figure.add_axes((0, 0, 1, 1), xlim=(0, WIDTH), ylim=(0, height), frame_on=False, xticks=[], yticks=[])
@@ -21,24 +23,26 @@ def canvas(height, title):
     return figure, ax
 
 
-def label(ax, x, y, text, size=MEDIUM, **how):
+def label(ax: Any, x: float, y: float, text: str, size: float = MEDIUM, **how: Any) -> None:
     """Write text centred at (x, y)."""
     ax.text(x, y, text, size=size, **{"ha": "center", "va": "center", "zorder": 4, **how})
 
 
-def pale(color, share=0.1):
+def pale(color: str, share: float = 0.1) -> Any:
     """Return the colour mixed with white."""
     return [1 - share * (1 - part) for part in to_rgb(color)]
 
 
-def box(ax, x, y, w, h, text, color=BLACK, size=MEDIUM, lw=1.4, style="-"):
+def box(ax: Any, x: float, y: float, w: float, h: float, text: str, color: str = BLACK, size: float = MEDIUM,
+        lw: float = 1.4, style: str = "-") -> None:
     """Draw a rounded box of w by h centred at (x, y), with its text."""
     ax.add_patch(FancyBboxPatch((x - w / 2, y - h / 2), w, h, boxstyle="round,pad=0,rounding_size=0.7", lw=lw,
                                 ls=style, edgecolor=color, facecolor=pale(color), zorder=3))
     label(ax, x, y, text, size)
 
 
-def arrow(ax, points, color, text="", at=(0, 1.5), style="-", lw=1.7, head=14):
+def arrow(ax: Any, points: Any, color: str, text: str = "", at: Any = (0, 1.5), style: str = "-", lw: float = 1.7,
+          head: float = 14) -> None:
     """Draw an arrow along the points, with its text `at` an offset from the middle of the last stretch."""
     *_, (x0, y0), (x1, y1) = points
     if len(points) > 2:
@@ -50,13 +54,13 @@ def arrow(ax, points, color, text="", at=(0, 1.5), style="-", lw=1.7, head=14):
         label(ax, (x0 + x1) / 2 + at[0], (y0 + y1) / 2 + at[1], text, LARGE)
 
 
-def plus(ax, x, y, color):
+def plus(ax: Any, x: float, y: float, color: str) -> None:
     """Draw a circled plus: a sum."""
     ax.add_patch(Circle((x, y), 1.15, facecolor="white", edgecolor=color, lw=1.4, zorder=3))
     ax.plot(x, y, "+", color=color, ms=9, mew=1.4, zorder=4)
 
 
-def key(ax, y, colors, widths=(12, 17, 25, 7)):
+def key(ax: Any, y: float, colors: Any, widths: Any = (12, 17, 25, 7)) -> None:
     """Explain the colours in one centred line."""
     x = WIDTH / 2 - sum(widths[:len(colors)]) / 2
     for color, width in zip(colors, widths):

@@ -1,13 +1,16 @@
 """The figure of note 21: what each entry of a kernel sees, and the way back."""
 
+from typing import Any
+
 import numpy as np
 from drawings.canvas import GRADIENT, GREY, SMALL, VALUE, WIDTH, arrow, canvas, key, label, pale
+from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from maml_numpy.results.figures import BLACK
 
 
-def convolution():
+def convolution() -> Figure:
     """What each of nine entries sees of a padded image: read from there, and brought back to there."""
     figure, ax = canvas(75, "The convolution: every entry of the kernel sees an image of its own")
     label(ax, WIDTH / 2, 68.6, "4 × 5 pixels (grey) in their padding (white), kernel 3 × 3, stride 1", 10.5)
@@ -35,7 +38,7 @@ def convolution():
     return figure
 
 
-def _pixels(ax, x, y, rows, columns, fill, color):
+def _pixels(ax: Any, x: float, y: float, rows: int, columns: int, fill: Any, color: str) -> None:
     """Draw an image with its pixels, 1.9 by 1.3 each, the lower left corner at (x, y)."""
     w, h = 1.9 * columns, 1.3 * rows
     ax.add_patch(Rectangle((x, y), w, h, facecolor=fill, edgecolor=color, lw=0.5, zorder=2))
@@ -43,6 +46,6 @@ def _pixels(ax, x, y, rows, columns, fill, color):
     ax.hlines(y + 1.3 * np.arange(1, rows), x, x + w, color, lw=0.4, zorder=2)
 
 
-def _whole(ax, x, y, fill, color):
+def _whole(ax: Any, x: float, y: float, fill: Any, color: str) -> None:
     """Draw an image of 4 x 5 pixels as one piece."""
     ax.add_patch(Rectangle((x, y), 9.5, 5.2, facecolor=fill, edgecolor=color, lw=1.6, zorder=2))

@@ -1,5 +1,7 @@
 """The figures of notes 07 and 08: the inner loop, and three quadratic tasks."""
 
+from typing import Any
+
 import numpy as np
 from matplotlib.figure import Figure
 from maml_numpy.results.figures import BLACK, BLUE, ORANGE, RED
@@ -7,7 +9,7 @@ from maml_numpy.results.figures import BLACK, BLUE, ORANGE, RED
 from .canvas import COTANGENT, GRADIENT, GREY, LARGE, MEDIUM, SMALL, VALUE, WIDTH, arrow, box, canvas, label, plus
 
 
-def inner():
+def inner() -> Figure:
     """Three inner steps, the query loss, and the way back; the second-order branch is dashed."""
     figure, ax = canvas(59.5, "Three inner steps, and the way back through them")
     xs, top, gradient, second, bottom = (5, 24, 43, 62), 47, 37.5, 24, 14
@@ -51,7 +53,7 @@ def inner():
     return figure
 
 
-def maml():
+def maml() -> Figure:
     """Three quadratic tasks in the plane: the starts three methods find, and the loss after one inner step.
 
     Task t has the loss (theta - c)ᵀ A (theta - c) / 2, so an inner step takes the error theta - c to B (theta - c) with
@@ -66,7 +68,7 @@ def maml():
     methods = {"joint training": A, "FO-MAML": A @ B, "MAML": B @ A @ B}
     starts = [np.linalg.solve(M.sum(0), np.einsum("tij,tj->i", M, c)) for M in methods.values()]
 
-    def J(theta):
+    def J(theta: Any) -> Any:
         """The mean loss over tasks."""
         return np.einsum("...ti,tij,...tj->...", theta - c, A, theta - c) / (2 * T)
 
@@ -79,7 +81,7 @@ def maml():
     for bowl in np.einsum("txyi,tij,txyj->txy", errors, A, errors) / 2:
         plane.contour(line, line, bowl, levels=[0.03, 0.12, 0.27], colors=GREY, linewidths=0.8)
     plane.plot(*c.T, "*", color=BLACK, ms=12, ls="", label="a task's optimum")
-    means = {"before": [], "after": []}
+    means: dict[str, list[float]] = {"before": [], "after": []}
     for name, start, color, marker in zip(methods, starts, colors, markers):
         adapted = c + np.einsum("tij,tj->ti", B, start - c)
         for end in adapted:

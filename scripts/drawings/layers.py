@@ -1,5 +1,7 @@
 """The figures of notes 02 to 04: the products of a dense layer, activations, losses."""
 
+from typing import Any
+
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
@@ -10,7 +12,7 @@ from maml_numpy.results.figures import BLACK
 from .canvas import COTANGENT, GRADIENT, GREY, LARGE, VALUE, WIDTH, canvas, key, label, pale
 
 
-def dense():
+def dense() -> Figure:
     """The dense layer's equations, every array a rectangle with the sizes on its sides."""
     figure, ax = canvas(80, "The dense layer: six maps, and the shape of every array")
     x, W, b, dy = (r"$x$", "ND", VALUE), ("$W$", "DM", VALUE), ("$b$", "1M", VALUE), ("$dy$", "NM", GRADIENT)
@@ -18,17 +20,18 @@ def dense():
     notes = {"forward": "$N$ examples, $D$ features in, $M$ out; $b$ is one more row of $W$, met by a one",
              "backward, gradient": "$dy$ comes in", "tangent": f"{dx_bar}, {dW_bar} and {db_bar} come in",
              "curvature, gradient_curvature": f"$dy$, {dx_bar} and {dW_bar} come in"}
-    lanes = [("forward", VALUE, 65, [(1.5, ["$y$|NM", "=", x, W, "+", b]), (41, ["="])]),
-             ("backward, gradient", GRADIENT, 48, [
-                 (1.5, ["$dx$|ND", "=", dy, (r"$W^{\!\top}$", "MD", VALUE)]),
-                 (33, ["$dW$|DM", "=", (r"$x^{\!\top}$", "DN", VALUE), dy]),
-                 (58.5, ["$db$|1M", "=", (r"$1^{\!\top}$", "1N", VALUE), dy])]),
-             ("tangent", COTANGENT, 32, [
-                 (1.5, [f"{dy_bar}|NM", "=", f"{dx_bar}|ND", W, "+", x, f"{dW_bar}|DM", "+", f"{db_bar}|1M"])]),
-             ("curvature, gradient_curvature", COTANGENT, 15, [
-                 (1.5, [r"$\bar{x}$|ND", "=", dy, r"$\overline{dW}^{\!\top}$|MD"]),
-                 (33, [r"$\overline{W}$|DM", "=", r"$\overline{dx}^{\!\top}$|DN", dy]),
-                 (58.5, [r"$\bar{b}$|1M", "=", "$0$"])])]
+    lanes: list[tuple[str, str, float, Any]] = [
+        ("forward", VALUE, 65, [(1.5, ["$y$|NM", "=", x, W, "+", b]), (41, ["="])]),
+        ("backward, gradient", GRADIENT, 48, [
+            (1.5, ["$dx$|ND", "=", dy, (r"$W^{\!\top}$", "MD", VALUE)]),
+            (33, ["$dW$|DM", "=", (r"$x^{\!\top}$", "DN", VALUE), dy]),
+            (58.5, ["$db$|1M", "=", (r"$1^{\!\top}$", "1N", VALUE), dy])]),
+        ("tangent", COTANGENT, 32, [
+            (1.5, [f"{dy_bar}|NM", "=", f"{dx_bar}|ND", W, "+", x, f"{dW_bar}|DM", "+", f"{db_bar}|1M"])]),
+        ("curvature, gradient_curvature", COTANGENT, 15, [
+            (1.5, [r"$\bar{x}$|ND", "=", dy, r"$\overline{dW}^{\!\top}$|MD"]),
+            (33, [r"$\overline{W}$|DM", "=", r"$\overline{dx}^{\!\top}$|DN", dy]),
+            (58.5, [r"$\bar{b}$|1M", "=", "$0$"])])]
     for name, color, y, equations in lanes:
         ax.axhline(y + 9, 0.02, 0.98, color=GREY, lw=0.6)
         label(ax, 2, y + 7.2, name, 12, ha="left", weight="bold")
@@ -40,7 +43,7 @@ def dense():
     return figure
 
 
-def _block(ax, x, y):
+def _block(ax: Any, x: float, y: float) -> None:
     """Draw [x 1][W; b], the product the code computes, in the sizes of `_equation`."""
     for left, low, w, h, text in ((x, y - 2.7, 8, 5.4, "$x$"), (x + 8, y - 2.7, 3, 5.4, "$1$"),
                                   (x + 14, y - 4, 4.6, 8, "$W$"), (x + 14, y - 7, 4.6, 3, "$b$")):
@@ -50,7 +53,7 @@ def _block(ax, x, y):
         label(ax, at, height, text, 11, color=GREY)
 
 
-def _equation(ax, x, y, color, terms):
+def _equation(ax: Any, x: float, y: float, color: str, terms: Any) -> None:
     """Lay out an equation from x on: "name|shape" in `color`, (name, shape, its own color), and bare operators."""
     sizes = {"N": 5.4, "D": 8, "M": 4.6, "1": 3}
     for term in terms:
@@ -67,11 +70,12 @@ def _equation(ax, x, y, color, terms):
         x += 2.4 + w
 
 
-def activations():
+def activations() -> Figure:
     """ReLU and tanh as the code computes them, with slope and curvature."""
     x, one = np.linspace(-3, 3, 601), np.ones(601)
     rows = []
-    for name, layer in (("ReLU", ReLU()), ("tanh", Tanh())):
+    layers: dict[str, Any] = {"ReLU": ReLU(), "tanh": Tanh()}
+    for name, layer in layers.items():
         y, cache = layer.forward({}, x)
         x_bar = layer.curvature({}, cache, one, one, None)
         rows.append((name, y, layer.backward({}, cache, one), np.zeros_like(x) if x_bar is None else x_bar))
@@ -83,12 +87,13 @@ def activations():
     return figure
 
 
-def losses():
+def losses() -> Figure:
     """Squared and absolute error of one residual as the code computes them, with slope and curvature."""
     r = np.linspace(-2, 2, 401)
     y, one, ones = r[:, None, None], np.ones(r.size), np.ones((r.size, 1, 1))
     rows = []
-    for name, loss in (("squared error", MSE()), ("absolute error", L1())):
+    criteria: dict[str, Any] = {"squared error": MSE(), "absolute error": L1()}
+    for name, loss in criteria.items():
         values, cache = loss.forward(y, 0 * y)
         y_bar = loss.curvature(cache, one, ones)
         rows.append((name, values, loss.backward(cache, one).ravel(), 0 * r if y_bar is None else y_bar.ravel()))
@@ -100,7 +105,7 @@ def losses():
     return figure
 
 
-def _curves(title, xlabel, x, rows, titles):
+def _curves(title: str, xlabel: str, x: Any, rows: Any, titles: Any) -> Any:
     """Draw one row of panels per (name, value, slope, curvature); a jump in a curve is left open."""
     figure = Figure(figsize=(WIDTH / 10, 5.0), layout="constrained")
     figure.suptitle(title, size=13, weight="bold")
@@ -121,7 +126,7 @@ def _curves(title, xlabel, x, rows, titles):
     return figure, axes
 
 
-def _mark(ax, left_out, taken, text, at):
+def _mark(ax: Any, left_out: Any, taken: Any, text: str, at: Any) -> None:
     """Mark x = 0: open circles at the heights left out, full ones at those taken, and a remark."""
     ax.plot([0] * len(left_out), left_out, "o", mec=BLACK, mfc="white", mew=1.5, zorder=5)
     ax.plot([0] * len(taken), taken, "o", color=BLACK, zorder=6)

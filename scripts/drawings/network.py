@@ -1,11 +1,14 @@
 """The figures of notes 01 and 05: one idea applied twice, and the two sweeps of second order."""
 
+from typing import Any
+
+from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 
 from .canvas import COTANGENT, GRADIENT, GREY, LARGE, SMALL, TAP, VALUE, WIDTH, arrow, box, canvas, key, label, plus
 
 
-def backward_is_a_function():
+def backward_is_a_function() -> Figure:
     """Forward and its vector-Jacobian product; then this, itself a function, and its own."""
     figure, ax = canvas(52, "One idea, applied twice")
     left, right, once, twice = 20.5, 63.5, 34, 12.5
@@ -29,7 +32,7 @@ def backward_is_a_function():
     return figure
 
 
-def _machine(ax, x, y, names, color, inputs, outputs, point=""):
+def _machine(ax: Any, x: float, y: float, names: Any, color: str, inputs: Any, outputs: Any, point: str = "") -> None:
     """Draw a box with arrows from the left to the right, or back where it is a derivative, taken at `point`. names: of
     the map that gives each result, beside its arrow."""
     box(ax, x, y, 19, 10.5, "", color)
@@ -45,7 +48,7 @@ def _machine(ax, x, y, names, color, inputs, outputs, point=""):
             label(ax, x + side * 16.2, at, text, LARGE)
 
 
-def sweeps():
+def sweeps() -> Figure:
     """Three layers and a loss; the four passes of second order as lanes, and what moves between them."""
     figure, ax = canvas(84, "Second order through a chain: four passes")
     label(ax, WIDTH / 2, 78.3, r"$a_i$: the output of layer $i$, with $a_0 = x$, $a_3 = y$;   "
@@ -91,7 +94,7 @@ def sweeps():
     return figure
 
 
-def _taps(ax, x, ys):
+def _taps(ax: Any, x: float, ys: Any) -> None:
     """Draw the tap on layer 2: handed out, its gradient in, its cotangents out and in."""
     arrow(ax, [(x, ys[0]), (x, ys[0] + 6.3)], TAP, r"$\tau$", (1.5, 1.2))
     arrow(ax, [(x, ys[1] + 6.3), (x, ys[1] + 1.2)], TAP, r"$d\tau$", (2.1, 0.9))

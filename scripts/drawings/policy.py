@@ -9,7 +9,7 @@ from maml_numpy.rl.policy import PPO, Decisions
 EPS = 0.2
 
 
-def ppo_clip():
+def ppo_clip() -> Figure:
     """The loss of one decision and its slope in the log-probability, over the ratio, for a good and a bad decision."""
     ratio = np.linspace(0.4, 1.6, 601)
     figure = Figure(figsize=(8.5, 5.2), layout="constrained")

@@ -1,5 +1,7 @@
 """The figure of note 25: live memory over the operations of one meta-gradient."""
 
+from typing import Any
+
 import numpy as np
 from matplotlib.figure import Figure
 from benchmarks.meta import problem
@@ -13,11 +15,11 @@ K = 5
 FORMS = {"caches kept": (True, BLUE), "recomputed": (False, RED)}
 
 
-def live_bytes(function, inputs):
+def live_bytes(function: Any, inputs: Any) -> Any:
     """The bytes of all blocks in use, at every operation."""
     recording = record(function, inputs)[0]
     calls, outputs = recording.calls, blocks(recording.outputs)
-    first = {}
+    first: dict[Any, int] = {}
     for i, call in enumerate(calls):
         first.setdefault(call.writes.block, i)
     change = np.zeros(len(calls) + 1)
@@ -27,7 +29,7 @@ def live_bytes(function, inputs):
     return np.cumsum(change[:-1])
 
 
-def replay():
+def replay() -> Figure:
     """Live bytes against operations, caches kept and recomputed, and the memory of each program."""
     p = problem(K=K)
     figure = Figure(figsize=(8.5, 4.2), layout="constrained")

@@ -15,6 +15,7 @@ from maml_numpy.runs import checkpoint
 
 def run(capsys, *argv):
     """Exit code, output, error lines."""
+    code: object
     try:
         code = train.main([str(arg) for arg in argv])
     except SystemExit as stop:

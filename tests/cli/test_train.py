@@ -9,6 +9,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 from time import monotonic, sleep
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,6 +26,7 @@ SCRIPT = Path(__file__).parents[2] / "scripts" / "train.py"
 
 def run(capsys, *argv):
     """Exit code, output, error lines (without progress bars)."""
+    code: object
     try:
         code = train.main([str(arg) for arg in argv])
     except SystemExit as stop:
@@ -55,7 +57,7 @@ def coarse(monkeypatch):
 @pytest.fixture
 def few_tasks(monkeypatch, coarse):
     """Tests are of few tasks too."""
-    whole = EXPERIMENTS["sinusoid"]
+    whole: Any = EXPERIMENTS["sinusoid"]
     monkeypatch.setitem(EXPERIMENTS, "sinusoid",
                         replace(whole, unseen=lambda config: replace(whole.unseen(config), tasks=60)))
 
@@ -93,14 +95,14 @@ def test_several_seeds_in_several_processes_give_what_each_gives_alone(tmp_path,
     for seed in (3, 4):
         assert run(capsys, *numbers, "--seed", seed, "--processes", 1, "--out", tmp_path / "alone")[0] == 0
         same_run(*(tmp_path / where / f"sinusoid/fomaml-seed{seed}" for where in ("both", "alone")))
-    numbers = (*numbers, "--test", "--processes", 1)
-    assert run(capsys, *numbers, "--seeds", 2, "--seed", 3, "--out", tmp_path / "both")[0] == 0
+    tested = ("--test", "--processes", 1, "--seeds", 2, "--seed", 3, "--out", tmp_path / "both")
+    assert run(capsys, *numbers, *tested)[0] == 0
     both = results(tmp_path / "both")["methods"]
-    for seed in ("3", "4"):
+    for seed in (3, 4):
         experiment, config = EXPERIMENTS["sinusoid"], sinusoid.Config(iterations=250)
         theta = checkpoint.load(tmp_path / f"alone/sinusoid/fomaml-seed{seed}/checkpoint.npz").theta
         found = experiment.measured(config, experiment.test(config, "fomaml", theta)).json()["methods"]
-        assert both["FO-MAML"][seed] == found["FO-MAML"]["0"]
+        assert both["FO-MAML"][str(seed)] == found["FO-MAML"]["0"]
 
 
 def test_results_come_from_other_processes_as_from_this_one(tmp_path):

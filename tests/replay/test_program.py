@@ -3,6 +3,7 @@
 import copy
 import warnings
 from collections import namedtuple
+from typing import Any
 
 import numpy as np
 import pytest
@@ -60,7 +61,8 @@ CASES = {f"{name}, {dtype.__name__}": run for dtype in (np.float64, np.float32) 
 def test_every_rule_and_method_is_repeated(name):
     run, inputs = CASES[name], []
     names = run(lambda value: inputs.append(value) or value).keys()
-    Outcome = namedtuple("Outcome", [f"r{i}" for i in range(len(names))])
+    fields = [f"r{i}" for i in range(len(names))]
+    Outcome: Any = namedtuple("Outcome", fields)  # type: ignore[misc]
 
     def function(*values):
         handed = iter(values)

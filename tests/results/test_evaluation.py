@@ -34,16 +34,16 @@ def test_what_cannot_be_evaluated_is_said():
 
 
 def test_a_diverging_task_is_a_result_not_a_warning(recwarn):
-    low = [Batch(*(part.astype("f") for part in batch)) for batch in (SUPPORT, QUERY)]
-    losses = losses_after(OBJECTIVE, THETA.astype("f"), *low, 1e30, [0, 5])
+    support, query = (Batch(*(part.astype("f") for part in batch)) for batch in (SUPPORT, QUERY))
+    losses = losses_after(OBJECTIVE, THETA.astype("f"), support, query, 1e30, [0, 5])
     assert not np.isfinite(losses[-1]).all() and not recwarn.list
 
 
 def test_tuned_losses_take_the_rate_that_is_best_on_the_held_out_tasks(recwarn):
     rates, steps = [1e-4, 0.03, 0.2, 1e9], [0, 1, 20]
-    _, *other = problems.problem(OBJECTIVE, np.random.default_rng(8))
-    losses, taken = tuned_losses(OBJECTIVE, THETA, tuple(other), (SUPPORT, QUERY), rates, steps)
-    means = np.array([losses_after(OBJECTIVE, THETA, *other, rate, steps).mean(axis=1)
+    _, support, query = problems.problem(OBJECTIVE, np.random.default_rng(8))
+    losses, taken = tuned_losses(OBJECTIVE, THETA, (support, query), (SUPPORT, QUERY), rates, steps)
+    means = np.array([losses_after(OBJECTIVE, THETA, support, query, rate, steps).mean(axis=1)
                       for rate in rates[:3]])
     assert np.isnan(taken[0]) and taken[1:].tolist() == [rates[i] for i in means[:, 1:].argmin(axis=0)]
     assert taken[1] != taken[2]  # so that the next lines say something

@@ -79,8 +79,8 @@ def test_a_step_at_the_edge_of_the_clip_has_one_side_free_and_one_flat():
         slopes = [loss.surrogate(np.log([0.5 * ratio]), decision)[1][0] for ratio in (edge - 1e-6, edge, edge + 1e-6)]
         free, flat = (slopes[0], slopes[2]) if advantage > 0 else (slopes[2], slopes[0])
         assert np.isclose(free, -edge * advantage, rtol=1e-5) and flat == slopes[1] == 0
-        values = [loss.surrogate(np.log([0.5 * ratio]), decision)[0][0] for ratio in (edge - 1e-9, edge + 1e-9)]
-        assert np.isclose(*values, rtol=1e-8)
+        below, above = (loss.surrogate(np.log([0.5 * ratio]), decision)[0][0] for ratio in (edge - 1e-9, edge + 1e-9))
+        assert np.isclose(below, above, rtol=1e-8)
 
 
 def test_where_policies_agree_ppo_is_reinforce():

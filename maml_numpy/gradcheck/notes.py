@@ -1,0 +1,79 @@
+"""What the notes say of each label: section and equation, as data that travels with the package.
+
+`notes.json` is made from derivations/ by `python -m maml_numpy.gradcheck.notes derivations`; a test holds it equal.
+"""
+
+import json
+import re
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Iterator, NamedTuple, Sequence
+
+DATA = Path(__file__).with_name("notes.json")
+LABEL = re.compile(r"\(([a-z_]+\.\d+)\)")
+PIECE = re.compile(r"^## (?P<section>[^\n]+)$|^```math\n(?P<fence>.*?)^```$|\$`(?P<inline>.+?)`\$"
+                   r"|\((?P<label>[a-z_]+\.\d+)\)", re.M | re.S)
+
+
+class Entry(NamedTuple):
+    """One labelled equation.
+
+    label: such as "dense.4". note: the stem of its file, such as "02_dense". section: its heading. equation: TeX.
+    """
+
+    label: str
+    note: str
+    section: str
+    equation: str
+
+
+def extract(note: str, text: str) -> Iterator[Entry]:
+    """The labelled equations of a note: each label follows its equation, in a fence or in the line.
+
+    Raises ValueError for a label without an equation before it.
+    """
+    section = equation = ""
+    for piece in PIECE.finditer(text):
+        if piece["section"]:
+            section = piece["section"].strip()
+        elif piece["label"]:
+            if not equation:
+                raise ValueError(f"{note}: ({piece['label']}) follows no equation")
+            yield Entry(piece["label"], note, section, equation)
+        else:
+            equation = " ".join((piece["fence"] or piece["inline"]).split())
+
+
+def extract_all(folder: Path) -> list[Entry]:
+    """The labelled equations of all notes of a folder, in their order."""
+    return [entry for path in sorted(folder.glob("[0-9]*.md"))
+            for entry in extract(path.stem, path.read_text(encoding="utf-8"))]
+
+
+@cache
+def entries() -> dict[str, Entry]:
+    """label -> entry, from the data in the package."""
+    return {row[0]: Entry(*row) for row in json.loads(DATA.read_text(encoding="utf-8"))}
+
+
+def where(room: str) -> str:
+    """Where the equations of a room, such as "dense", are derived, in words; empty where it has none of its own."""
+    found = [entry for label, entry in entries().items() if label.startswith(f"{room}.")]
+    if not found:
+        return ""
+    sections: dict[str, list[str]] = {}
+    for entry in found:
+        sections.setdefault(entry.section, []).append(entry.label)
+    parts = [f'"{section}" ({", ".join(labels)})' for section, labels in sections.items()]
+    return f"derived in derivations/{found[0].note}.md: {'; '.join(parts)}"
+
+
+def main(argv: Sequence[str]) -> None:
+    """Write the data anew, from the folder of the notes."""
+    rows = ",\n".join(json.dumps(list(entry), ensure_ascii=False) for entry in extract_all(Path(argv[0])))
+    DATA.write_text(f"[{rows}]\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

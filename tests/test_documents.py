@@ -1,0 +1,34 @@
+"""The Python of README and CONTRIBUTING runs, and their links lead somewhere."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from maml_numpy.cli import train
+from maml_numpy.experiments import EXPERIMENTS
+
+ROOT = Path(__file__).parents[1]
+BLOCK = re.compile(r"^```python\n(.*?)^```$", re.S | re.M)
+
+
+def test_the_examples_of_contributing_run_in_their_order(tmp_path, capsys, monkeypatch):
+    names: dict = {}
+    blocks = BLOCK.findall((ROOT / "CONTRIBUTING.md").read_text())
+    assert len(blocks) == 4 and all(block.count("\n") < 32 for block in blocks)
+    for block in blocks:
+        exec(block, names)
+    slope = names["progress"]
+    assert slope.iteration == 300 and float(slope.loss) < 0.3
+    monkeypatch.setitem(EXPERIMENTS, "waves", names["EXPERIMENT"])
+    argv = ["waves", "--test", "--iterations", "3", "--processes", "1", "--out", str(tmp_path)]
+    assert train.main(argv) == 0 and "random start" in capsys.readouterr().out
+    assert (tmp_path / "waves/steps.png").exists()
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "derivations/README.md", "derivations/results.md"])
+def test_links_lead_to_files(name):
+    text = (ROOT / name).read_text()
+    for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", text):
+        if "://" not in target:
+            assert ((ROOT / name).parent / target).exists(), target
