@@ -1,12 +1,11 @@
 """Figures of games: how a policy learned, what its first layer looks for, a game it plays."""
 
-from itertools import cycle
 from typing import TYPE_CHECKING, Any, Callable, Mapping, Sequence
 
 import numpy as np
 
 from ..backend import Array
-from ..results.figures import BLACK, BLUE, STYLES
+from ..results.figures import BLACK, BLUE, method_style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -22,7 +21,8 @@ def learning_curves(curves: Mapping[str, Sequence[Curve]], skip: Mapping[str, in
     from matplotlib.figure import Figure
     figure = Figure(figsize=(10.8, 4.2), layout="constrained")
     axes = figure.subplots(1, 2)
-    for (method, seeds), (color, style) in zip(curves.items(), cycle(STYLES)):
+    for method, seeds in curves.items():
+        color, style = method_style(method)
         for number, run in enumerate(seeds):
             frames = np.cumsum(run["decisions"]) * skip[method] / 1e6
             label = None if number else f"{method}: {len(seeds)} seeds" if len(seeds) > 1 else f"{method}: one seed"

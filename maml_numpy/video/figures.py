@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Iterator, Mapping, Sequence
 import numpy as np
 
 from ..backend import Array
-from ..results.figures import BLACK, STYLES
+from ..results.figures import BLACK, method_style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -49,12 +49,11 @@ def errors(curves: Mapping[str, Sequence[tuple[Sequence[float], Sequence[float]]
     from matplotlib.figure import Figure
     figure = Figure(figsize=(6.6, 4.2), layout="constrained")
     ax = figure.subplots()
-    for (method, seeds), (color, style) in zip(curves.items(), STYLES):
+    for method, seeds in curves.items():
+        color, style = method_style(method)
         for number, (iterations, values) in enumerate(seeds):
             ax.plot(iterations, values, color=color, ls=style, alpha=0.8, label=None if number else method)
-    ax.axhline(floor, color=BLACK, lw=0.8)
-    ax.text(0.98, 0.9 * floor, "floor without the code", transform=ax.get_yaxis_transform(), fontsize=9, ha="right",
-            va="top")
+    ax.axhline(floor, color=BLACK, lw=0.8, label="floor without the code")
     ax.set(xlabel="updates", ylabel="error of reconstruction in training", yscale="log",
            title="one seed" if max(map(len, curves.values())) == 1 else "a line for each seed")
     ax.grid(alpha=0.25, which="both")
