@@ -1,4 +1,4 @@
-"""The inner loop: SGD steps on each task's support set, and the way back through them.
+"""The inner loop: SGD steps on each task's support set, and the backward pass through them.
 
 A step returns its pullback. Derived in derivations/07_inner.md.
 """
@@ -65,8 +65,10 @@ def steps(objective: Objective, theta: Any, batches: Sequence[Any], rates: Seque
           keep: bool = True) -> tuple[Any, Pullback]:
     """One step on each batch, as one: theta_K, and the pullback through all of them, to be called once.
 
-    theta: as for `step`. rates: of each step. keep: True keeps what the way back needs of each step (fast); False keeps
-    about sqrt(2 K) of the theta_k, from which the pullback takes the steps again (small).
+    theta: as for `step`.
+    rates: of each step.
+    keep: True keeps every step's record for the backward pass (fast); False keeps about sqrt(2 K) of the theta_k, from
+    which the pullback takes the steps again (small).
     """
     if keep or not second_order:
         return _chain([partial(step, objective, batch=batch, alpha=rate, second_order=second_order)

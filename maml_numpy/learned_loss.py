@@ -14,7 +14,7 @@ from .network import NO_TAPS, Bars, Network, Pass, Taps, mlp
 
 
 class LearnedRecord(NamedTuple):
-    """What one gradient leaves for the way back: the passes and deltas of both networks, the loss's cache, dloss."""
+    """The record of one gradient for second order: the passes and deltas of both networks, the loss's cache, dloss."""
 
     run: Pass
     deltas: Bars

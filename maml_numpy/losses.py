@@ -6,13 +6,13 @@ from .backend import Array, array_module
 
 
 class MSECache(NamedTuple):
-    """What backward needs of forward: the residual r = y - target, (T, N, M)."""
+    """The cache of forward: the residual r = y - target, (T, N, M)."""
 
     r: Array
 
 
 class L1Cache(NamedTuple):
-    """What backward needs of forward: the residual's sign, -1, 0 or 1, (T, N, M)."""
+    """The cache of forward: the residual's sign, -1, 0 or 1, (T, N, M)."""
 
     sign: Array
 

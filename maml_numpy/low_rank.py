@@ -25,7 +25,10 @@ class Pair:
     __slots__ = ("u", "v", "scale", "partner", "last")
 
     def __init__(self, u: Array, v: Array, scale: float = 1.0, partner: Optional["Pair"] = None):
-        self.u, self.v, self.scale, self.partner = u, v, scale, partner
+        self.u = u
+        self.v = v
+        self.scale = scale
+        self.partner = partner
         self.last: list[tuple[Any, Array]] = []
 
     def scores(self, x: Array, u: Array) -> Array:
@@ -53,7 +56,11 @@ class LowRank(Implicit):
     __array_ufunc__ = None  # so that an array times one of these asks this class
 
     def __init__(self, D: int, base: Optional[Array], pairs: list[Pair], rows: int, of: Optional["LowRank"] = None):
-        self.D, self.base, self.pairs, self.rows, self.of = D, base, pairs, rows, of
+        self.D = D
+        self.base = base
+        self.pairs = pairs
+        self.rows = rows
+        self.of = of
 
     def __getitem__(self, rows: Any) -> "LowRank":
         """[..., :-1, :]: all rows but the last, of the same pairs."""
@@ -140,7 +147,10 @@ class Blocks(Vector):
     __array_ufunc__ = None
 
     def __init__(self, network: Any, theta: Array, layers: list[Any], ndim: int = 2):
-        self.network, self.theta, self.layers, self.ndim = network, theta, layers, ndim
+        self.network = network
+        self.theta = theta
+        self.layers = layers
+        self.ndim = ndim
         self.dtype = theta.dtype
 
     @property

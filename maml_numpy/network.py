@@ -17,7 +17,7 @@ Bars = list[Optional[Array]]  # an array of the shape of each layer's output, in
 
 
 class Pass(NamedTuple):
-    """What one forward pass leaves for the passes after it.
+    """The record of one forward pass for the passes after it.
 
     params, caches: of each layer, in order. taps: the activations handed out, layer name -> (T, N, width).
     """
@@ -44,7 +44,9 @@ class Network:
             raise ValueError("a network needs at least one layer, got none")
         kinds = [type(layer).__name__.lower() for layer in layers]
         self.names = [f"{kind}{kinds[:i + 1].count(kind)}" for i, kind in enumerate(kinds)]
-        self.layers, self.taps, self.D = tuple(layers), tuple(taps), D
+        self.layers = tuple(layers)
+        self.taps = tuple(taps)
+        self.D = D
         self.M, self.widths = D, []
         for name, layer in zip(self.names, layers):
             if getattr(layer, "D", self.M) != self.M:
@@ -81,7 +83,9 @@ class Network:
     def forward(self, theta: Union[Array, list[Views]], x: Array) -> tuple[Array, Pass]:
         """theta (P,) or (T, P), or what `by_layer` made of it; x (T, N, D) -> y (T, N, M) and what is needed later."""
         params = theta if isinstance(theta, list) else self.by_layer(theta)
-        caches, taps, y = [], {}, x
+        caches = []
+        taps = {}
+        y = x
         for name, layer, views in zip(self.names, self.layers, params):
             y, cache = layer.forward(views, y)  # (network.1)
             caches.append(cache)
@@ -149,12 +153,15 @@ class Network:
               curvature: Callable[[int], Optional[Array]] = lambda i: None,
               passed: Callable[[int, Optional[Array]], None] = lambda i, v: None) -> Optional[Array]:
         """Carry v from output to input. At each layer add what arrives at its tap, write the gradient into its view,
-        and add its curvature on the way to its input. Stop at the lowest layer with a view or a tap, or go on to x."""
+        and add its curvature on the way to its input. Stop at the lowest layer with a view or a tap, or at x."""
         if taps:
             self._check_taps(run, taps)
         ends = next((i for i, view in enumerate(views) if to_x or view or self.names[i] in taps), len(views))
         for i in range(len(self.layers) - 1, ends - 1, -1):
-            layer, params, cache, view = self.layers[i], run.params[i], run.caches[i], views[i]
+            layer = self.layers[i]
+            params = run.params[i]
+            cache = run.caches[i]
+            view = views[i]
             if taps:
                 v = plus(v, taps.get(self.names[i]))
             passed(i, v)

@@ -1,4 +1,4 @@
-"""Losses as functions of the parameters, with their gradient and the way back through it.
+"""Losses as functions of the parameters, with their gradient and the backward pass through it.
 
 Derived in derivations/06_objectives.md. An objective is whatever offers `loss`, `gradient`, `second_order` and `check`.
 """
@@ -41,7 +41,7 @@ class Objective(Protocol):
 
 
 class Record(NamedTuple):
-    """What one gradient leaves for the way back: the forward pass, the deltas, the loss's cache, and dloss."""
+    """The record of one gradient for second order: the forward pass, the deltas, the loss's cache, and dloss."""
 
     run: Pass
     deltas: Bars
@@ -58,7 +58,9 @@ class Supervised:
     blockwise = True
 
     def __init__(self, network: Network, criterion: Loss):
-        self.network, self.layout, self.criterion = network, network.layout, criterion
+        self.network = network
+        self.layout = network.layout
+        self.criterion = criterion
 
     def check(self, theta: Array, batch: Batch, name: str) -> None:
         """Raise ValueError unless theta is of the network's layout and the batch labelled and of its widths."""

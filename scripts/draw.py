@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any, Sequence
 
+import maml_numpy.cli  # noqa: F401  # sets one BLAS thread, before NumPy is imported
 from drawings.convolution import convolution
 from drawings.inner import inner, maml
 from drawings.layers import activations, dense, losses

@@ -11,6 +11,7 @@ from math import pi
 from pathlib import Path
 from typing import Generator, Mapping, Sequence
 
+import maml_numpy.cli  # noqa: F401  # sets one BLAS thread, before NumPy is imported
 import numpy as np
 from matplotlib.figure import Figure
 from maml_numpy.cli.console import Parser, check_writable, guarded

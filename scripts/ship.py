@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from typing import Sequence
 
+import maml_numpy.cli  # noqa: F401  # sets one BLAS thread, before NumPy is imported
 import numpy as np
 from maml_numpy import experiments
 from maml_numpy.cli.console import Parser, guarded

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Generator, Mapping, Sequence
 
+import maml_numpy.cli  # noqa: F401  # sets one BLAS thread, before NumPy is imported
 import numpy as np
 from matplotlib.figure import Figure
 from maml_numpy.backend import Array, array_module

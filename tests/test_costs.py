@@ -75,7 +75,7 @@ def test_units_of_a_meta_gradient(alpha, second_order, first, inner, head, own, 
 
 
 def test_a_layer_that_moves_in_some_steps_has_matrices_of_its_own_but_no_second_order_in_the_others(counted, rng):
-    """Its gradient is taken in all steps; where its rate is zero, the way back costs what it costs a shared layer."""
+    """Its gradient is taken in all steps; at rate zero, the backward pass costs as much as for a shared layer."""
     found, stacked = units(counted, MAML(objective(), [{"dense4": 0.1}, {"dense3": 0.1, "dense4": 0.1}], 2), rng)
     assert found == [6, 9, 13, 19] and stacked == {"dense3", "dense4"}
 

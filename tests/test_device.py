@@ -58,7 +58,7 @@ def test_everything_is_among_the_cases():
     assert any(", factors" in name for name in names)
 
 
-def test_a_rule_that_nobody_listed_is_among_them(monkeypatch):
+def test_an_unlisted_rule_is_among_them(monkeypatch):
     class Same(ReLU):
         """ReLU under another name."""
     monkeypatch.setattr(layers, "Same", Same, raising=False)

@@ -32,3 +32,21 @@ def test_links_lead_to_files(name):
     for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", text):
         if "://" not in target:
             assert ((ROOT / name).parent / target).exists(), target
+
+
+def test_the_examples_of_readme_run_and_need_three_imports(capsys):
+    blocks = BLOCK.findall((ROOT / "README.md").read_text())
+    assert len(blocks) == 2
+    for block in blocks:
+        assert len(re.findall(r"^(?:import|from) ", block, re.M)) <= 3
+        exec(block, {})
+    adapted, trained = capsys.readouterr().out.splitlines()
+    assert "before:" in adapted
+    before, after = map(float, trained.split(" -> "))
+    assert f"# {before:.2f} -> {after:.2f}\n" in blocks[1]
+
+
+def test_tables_of_readme_are_narrow():
+    """GitHub shows 948 pixels, about 120 characters of a table."""
+    for line in (ROOT / "README.md").read_text().splitlines():
+        assert not line.startswith("|") or len(line) <= 120, line

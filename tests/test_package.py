@@ -49,9 +49,12 @@ def test_the_public_names_are_those_that_type_checkers_see():
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="counts threads in /proc")
-@pytest.mark.parametrize("door", ["train", "gradcheck", "benchmark", "study", "plateau", "draw", "maml_numpy.cli.main"])
+@pytest.mark.parametrize("door", ["train", "gradcheck", "benchmark", "study", "plateau", "ship", "draw",
+                                  "maml_numpy.cli.main"])
 def test_a_command_computes_with_one_blas_thread_unless_asked(door):
-    program = (f"import sys; sys.path.insert(0, {str(ROOT / 'scripts')!r}); import {door}\nimport numpy, os\na = numpy.ones((700, 700)); a @ a\n"
+    scripts = str(ROOT / "scripts")
+    program = (f"import sys; sys.path.insert(0, {scripts!r}); import {door}\n"
+               "import numpy, os; a = numpy.ones((700, 700)); a @ a\n"
                "print(len(os.listdir('/proc/self/task')))")
     clean = {name: "" for name in maml_numpy.BLAS_THREADS}
     unset = "import os\nfor name in " + repr(list(clean)) + ": os.environ.pop(name, None)\n"

@@ -50,7 +50,7 @@ def trace():
     theta_1_bar = np.empty_like(theta_1)
     OBJECTIVE.gradient(theta_1, QUERY, np.ones(1), theta_1_bar)
     pieces(theta_1_bar[0], "theta_1_bar {}")
-    # 3 the way back: up, the loss, down, layer by layer
+    # 3 the backward pass: up, the loss, down, layer by layer
     dtheta_bar = -ALPHA * theta_1_bar[0]
     pieces(dtheta_bar, "dtheta_0_bar {}")
     bars = net.tangent(run, dtheta_bar)

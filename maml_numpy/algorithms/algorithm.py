@@ -1,4 +1,4 @@
-"""What the training loop asks of an algorithm."""
+"""The protocol of an algorithm."""
 
 from typing import Any, NamedTuple, Protocol
 

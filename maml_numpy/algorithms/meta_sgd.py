@@ -71,7 +71,9 @@ class _LearnedRates:
         theta_0, alpha = self.split(theta)
         rates = check(self.objective, theta_0, [support], per_step(alpha, self.objective.layout, self.K))
         self.objective.check(theta_0, query, "query")
-        xp, T, batches = array_module(theta), check_tasks(support, query), [support] * self.K
+        xp = array_module(theta)
+        T = check_tasks(support, query)
+        batches = [support] * self.K
         theta_K, pullback = steps(self.objective, start(self.objective, theta_0, batches, rates), batches, rates,
                                   keep=self.keep_caches)
         theta_bar = like(theta_K)

@@ -13,7 +13,7 @@ COMMANDS = {"train": "train an experiment, test it, or adapt it to points of you
 
 
 def usage() -> str:
-    """What `--help` prints."""
+    """The text of `--help`."""
     lines = ["usage: maml-numpy COMMAND [options]", "", "Meta-learning in pure NumPy, every derivative by hand.", ""]
     lines += [f"  {name:<11}{words}" for name, words in COMMANDS.items()]
     return "\n".join([*lines, "", "maml-numpy COMMAND --help shows the options of a command."])
@@ -37,7 +37,7 @@ def run(argv: Sequence[str]) -> int:
 
 
 def door(name: str) -> int:
-    """What a file in scripts/ opens: the command of this name, on the arguments of the process."""
+    """Run the command of this name on the arguments of the process; the files in scripts/ call this."""
     return console.guarded(lambda argv: import_module(f"{__package__}.{name}").main(argv), None)
 
 

@@ -19,7 +19,7 @@ RANGES = {"seed": (0, MOST), "seeds": (1, 1000), "processes": (1, 1000), "steps"
 
 
 class Command(NamedTuple):
-    """A command line that makes sense.
+    """A valid command line.
 
     experiment: what is to be learned.
     methods: names, in the order of the experiment's table; as named, or the default ones.
@@ -39,7 +39,7 @@ class Command(NamedTuple):
 
 
 def arguments(argv: Sequence[str]) -> Command:
-    """Parse a command line. Raises ValueError, or stops with exit code 2, for one that makes no sense."""
+    """Parse a command line. Raises ValueError, or stops with exit code 2, for an invalid one."""
     if broken := next((word for word in argv if word.startswith("--") and word.endswith("=--")), None):
         raise ValueError(f"{broken[:-3]} expects a value")
     name, argv = (argv[0], argv[1:]) if argv and not argv[0].startswith("-") else (None, argv)

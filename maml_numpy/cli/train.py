@@ -75,7 +75,9 @@ def plan(command: Command) -> list[Job]:
 def job_of(command: Command, method: str, seed: int, folder: Path, found: checkpoint.Checkpoint | None,
            common: Mapping[str, Any]) -> Job:
     """The job of one method and seed. Raises ValueError for a run that was stopped, unless it is to be resumed."""
-    experiment, args, config = command.experiment, command.args, common["config"]
+    experiment = command.experiment
+    args = command.args
+    config = common["config"]
     iterations = experiment.iterations(config, method)
     done = found.iteration if found else 0
     if found:
@@ -125,7 +127,7 @@ def work(job: Job) -> Generator[Any, None, None]:
 
 
 def may_differ(job: Job) -> list[str]:
-    """What a run's configuration may have changed since its checkpoint."""
+    """The options whose values may differ from those of the checkpoint."""
     options = fields(job.config)
     return [option.name for option in options
             if option.metadata["test"] or (job.extends and option.name.endswith("iterations"))]
@@ -173,7 +175,7 @@ def called() -> str:
 
 
 def next_step(command: Command) -> str:
-    """What a user may want to do next."""
+    """A suggestion for the next command."""
     name = command.experiment.name
     again = f"{called()}{'' if name == next(iter(experiments.EXPERIMENTS)) else ' ' + name}"
     if not command.uses_learned:

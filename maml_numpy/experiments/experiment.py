@@ -41,7 +41,7 @@ class Tested(NamedTuple):
 
 
 class Experiment(Protocol):
-    """What the command line, `load` and the scripts ask of an experiment. `method` is a name in `methods`.
+    """An experiment, as the command line, `load` and the scripts use it. `method` is a name in `methods`.
 
     name: on the command line.
     description: one sentence.
@@ -55,7 +55,7 @@ class Experiment(Protocol):
 
     @property
     def name(self) -> str:
-        """As above, as are the next ones."""
+        """The name on the command line."""
 
     @property
     def description(self) -> str | None: ...
@@ -91,16 +91,16 @@ class Experiment(Protocol):
         """Of what is learned, one flat vector. Starts no game."""
 
     def start(self, config: Any, method: str, seed: int) -> Array:
-        """What training begins with, (P,), float32; also for `UNTRAINED`."""
+        """The parameters before training, (P,), float32; also for `UNTRAINED`."""
 
     def trainer(self, config: Any, method: str, seed: int) -> Trainer:
         """How to train, from the seed's start."""
 
     def progress(self, config: Any, method: str, past: Mapping[str, Sequence[float]]) -> Callable[[Progress], str]:
-        """What a progress bar shows after an iteration. past: the metrics of the iterations before."""
+        """A function that gives the text of the progress bar. past: the metrics of the iterations before."""
 
     def memory(self, config: Any, method: str, device: str) -> str:
-        """What takes memory, for the message when there is too little."""
+        """The end of the message when there is too little memory: what takes it."""
 
     def test(self, config: Any, method: str, learned: Array, processes: int = 1) -> Any:
         """Test learned parameters; also the untrained start, as `UNTRAINED`."""

@@ -199,7 +199,7 @@ class Games:
         return words
 
     def memory(self, config: Any, method: str, device: str) -> str:
-        """What takes memory."""
+        """The end of the message when there is too little memory."""
         return "an update takes memory for all the decisions it draws; choose a smaller --size"
 
     def test(self, config: Any, method: str, learned: Array, processes: int = 1) -> dict[str, list[float]]:

@@ -41,7 +41,7 @@ def environment(config: Config) -> Pong:
 
 
 def first_layer(views: Mapping[str, Array]) -> "Figure":
-    """What the first layer responds to."""
+    """Draw the first layer's filters."""
     up = views["dense1.W"][:, 0] - views["dense1.W"][:, 1]
     return filters(views["sparsedense1.W"], up, (75, 80))
 

@@ -186,7 +186,7 @@ class Regression:
         return self.method(method).algorithm(config).layout
 
     def start(self, config: Any, method: str, seed: int) -> Array:
-        """What training begins with, (P,), float32: the same theta_0 for every method of a seed."""
+        """The parameters before training, (P,), float32: the same theta_0 for every method of a seed."""
         theta = config.objective().network.initialise(np.random.default_rng([seed, 0]), self.initialiser(config))
         return theta if method == UNTRAINED else self.method(method).start(config, theta)
 

@@ -45,7 +45,7 @@ class Config(Configuration):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.tasks()  # raises for a range that makes no sense
+        self.tasks()  # raises for an invalid range
 
     def tasks(self) -> Sinusoid:
         """The task distribution."""

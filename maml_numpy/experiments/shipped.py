@@ -21,7 +21,7 @@ LARGEST = 2**28  # bytes of a file's arrays
 
 
 class Shipped(NamedTuple):
-    """What a file holds.
+    """The content of a file.
 
     config: of the run. method, seed: of the run. theta: (P,), float32.
     """
@@ -62,7 +62,9 @@ def load(path: Path) -> Shipped:
     try:
         entries = read_npz(path, MEMBERS.__contains__, LARGEST)
         config, labels = labelled(json.loads(str(entries["config"])))
-        experiment, method, seed = find(labels["experiment"]), labels["method"], labels["seed"]
+        experiment = find(labels["experiment"])
+        method = labels["method"]
+        seed = labels["seed"]
         layout = experiment.layout(config, method)
         if "theta" in entries:
             theta = entries["theta"]

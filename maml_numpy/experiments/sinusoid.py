@@ -61,7 +61,7 @@ class Config(Configuration):
         super().__post_init__()
         if self.N[0] > self.N[1]:
             raise ValueError(f"N must be a range of at least 1 in order, got {self.N}")
-        self.tasks()  # raises for a range that makes no sense
+        self.tasks()  # raises for an invalid range
 
     def tasks(self) -> Sinusoid:
         """The task distribution."""

@@ -1,4 +1,5 @@
-"""What comes next in a video of a square that moves at random: an average that blurs, or one future at a time."""
+"""The next frame of a video in which a square moves at random: an average that blurs, or one future at a time
+(the toy of the blog post "Variational Video Prediction", sagargv.com, 2019)."""
 
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -77,7 +78,10 @@ class Config(Configuration):
 
     def predictor(self, method: str) -> Predictor:
         """The predictor of a method; the deterministic one is the same with one code and no encoder."""
-        size, D, H, codes = self.size, self.size ** 2, self.H, self.codes or len(self.shifts)
+        size = self.size
+        D = self.size ** 2
+        H = self.H
+        codes = self.codes or len(self.shifts)
         filters = self.filters or codes + 1
         kernel = self.kernel or 2 * max(map(abs, self.shifts)) + 1
         encoder = None if method == "deterministic" else Network(2 * D, [
@@ -90,7 +94,7 @@ class Config(Configuration):
                          self.balance)
 
     def frames(self, y: Array) -> Array:
-        """What a predictor's output y means as a frame."""
+        """The frame for a predictor's output y."""
         return sigmoid(y) if self.likelihood == "bernoulli" else y
 
 
@@ -117,7 +121,9 @@ def test(config: Config, method: str, learned: Array) -> dict[str, Any]:
     in every pixel. usage: the share in which the encoder takes each code. kl: its divergence from uniform codes, in
     nats.
     """
-    predictor, squares, rng = config.predictor(method), config.squares(), np.random.default_rng(TEST_SEED)
+    predictor = config.predictor(method)
+    squares = config.squares()
+    rng = np.random.default_rng(TEST_SEED)
     errors: list[float] = []
     sharp: list[float] = []
     used: list[Array] = []
@@ -246,7 +252,7 @@ class Video:
         return lambda progress: f"loss {progress.loss:.2g}"
 
     def memory(self, config: Any, method: str, device: str) -> str:
-        """What takes memory."""
+        """The end of the message when there is too little memory."""
         return "a batch takes memory for its frames and their filtered images; choose a smaller --N"
 
     def test(self, config: Any, method: str, learned: Array, processes: int = 1) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""For whoever writes a rule: one call judges all of it, and raises with the rows that fail."""
+"""Checks a rule in one call: all of its derivatives, raising with the rows that fail."""
 
 import importlib.util
 import inspect

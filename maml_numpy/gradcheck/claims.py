@@ -128,7 +128,9 @@ def objective_claims(subject: str, objective: Any, theta: Array, batch: Any, rng
 
 def objective_results(objective: Any, at: dict[str, Any]) -> dict[str, Array]:
     """Losses, dtheta, and theta_bar and psi_bar for a cotangent of dtheta, held to their shapes."""
-    theta, out, theta_bar = at["theta"], np.full_like(at["theta"], np.nan), np.full_like(at["theta"], np.nan)
+    theta = at["theta"]
+    out = np.full_like(at["theta"], np.nan)
+    theta_bar = np.full_like(at["theta"], np.nan)
     gradient = called(objective, "gradient", theta, at["batch"], at["dloss"], out)
     if not isinstance(gradient, tuple) or len(gradient) != 2:
         raise ValueError(f"{type(objective).__name__}.gradient must give a pair, the losses and the record, got "
@@ -195,7 +197,7 @@ def bias_zeros(objective: Any) -> frozenset[str]:
 
 
 def inner_claims(subject: str, objective: Supervised, K: int, own: bool) -> Iterator[Claim | Row]:
-    """K steps with a rate per parameter and the way back, against theta_K itself; caches kept and recomputed."""
+    """K steps with a rate per parameter and the backward pass, against theta_K itself; caches kept and recomputed."""
     rng = np.random.default_rng(15)
     theta, support, other = problem(objective, rng)
     if own:

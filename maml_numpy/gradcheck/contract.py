@@ -89,7 +89,7 @@ def snapshot(value: Any, depth: int = DEPTH) -> Any:
 
 
 def changes(before: Any, after: Any, name: str) -> str:
-    """What differs between two snapshots, as a name, or nothing."""
+    """The name of an array that differs between two snapshots; empty if none does."""
     if isinstance(before, np.ndarray) and isinstance(after, np.ndarray):
         alike = before.shape == after.shape and before.dtype == after.dtype and _equal(before, after)
         return "" if alike else name
@@ -168,7 +168,7 @@ class Maps:
         return check_shape(self.layer, method, tensor, found, shape)
 
     def _written(self, method: str, views: str, arguments: tuple, theta: Array) -> Array:
-        """What a map writes into the views of a vector that held NaN."""
+        """The vector that a map writes, which held NaN before."""
         out = np.full_like(theta, np.nan)
         room = dict(self.blocks(out))
         given: dict[str, Array] = dict(room)

@@ -17,7 +17,10 @@ from .factors import algorithms as factor_algorithms
 from .factors import drawn, unfactored
 from .judge import Row, verdict
 
-T, N, D, M = 2, 3, 4, 5
+T = 2
+N = 3
+D = 4
+M = 5
 TOLERANCES: dict[Any, float] = {np.float64: 1e-10, np.float32: 1e-4}
 
 Run = Callable[[Callable[[Any], Any]], dict[str, Any]]

@@ -25,7 +25,10 @@ from .methods import Meta, Phi, meta_gradient, stands_for
 from .problems import batch_of, tapped
 from .rules import layer_claims
 
-TASKS, EXAMPLES, WIDE, RATE = 3, 2, (1, 40, 40, 1), 0.02
+TASKS = 3
+EXAMPLES = 2
+WIDE = (1, 40, 40, 1)
+RATE = 0.02
 FORM_TOLERANCE = 1e-11  # of two ways to sum the same products
 
 

@@ -40,7 +40,7 @@ class Row(NamedTuple):
 
 
 class Claim(NamedTuple):
-    """A gradient somebody claims: that of `phi` at `at`.
+    """A claimed gradient: that of `phi` at `at`.
 
     value: the claimed gradient, in the shape of `at`. phi: array like `at`, real or complex -> scalar. zero: the rule
     declares this gradient zero by structure. signs: array like `at` -> the signs of everything that has a kink, or
@@ -57,7 +57,7 @@ class Claim(NamedTuple):
 
 
 class DirectionClaim(NamedTuple):
-    """A directional derivative somebody claims: d/d eps of `curve` at eps = 0.
+    """A claimed directional derivative: d/d eps of `curve` at eps = 0.
 
     value: the claimed derivative. curve: eps, real or complex -> array like `value`. zero: as in `Claim`.
     """
@@ -114,7 +114,7 @@ def verdict(subject: str, tensor: str, method: str, value: Array, reference: Arr
 
     zero: the claim must be exactly zero and the reference zero within `tolerance`; otherwise neither may vanish.
     kept: entries to compare, bool in the same shape; None for all. A wrong shape, nothing to compare, a number that is
-    not finite and a zero nobody declared all fail.
+    not finite and an undeclared zero all fail.
     """
     value, reference = np.asarray(value), np.asarray(reference)
     if value.shape != reference.shape:

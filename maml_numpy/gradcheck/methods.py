@@ -34,7 +34,7 @@ def algorithm_claims(subject: str, algorithm: Any, at: Meta, phi: Optional[Phi] 
                      zeros: Any = (), recomputed: float = 0.0) -> Iterator[Any]:
     """The whole meta-gradient, entry by entry, against phi; its precision, and its manners.
 
-    phi: theta (P,) -> a number, of which theta_bar is the gradient; where it is not given, what the algorithm's
+    phi: theta (P,) -> the number whose gradient is theta_bar; where it is not given, what the algorithm's
     `stands_for` says, or else the mean of the losses. signs: as of a `Claim`. zeros: names such as "dense3.b_bar" of
     pieces where the gradient is zero by structure. recomputed: the tolerance of theta_bar with and without kept caches.
     In arrays the two are equal; in factors their last bits may differ.

@@ -1,4 +1,4 @@
-"""What the notes say of each label: section and equation, as data that travels with the package.
+"""Section and equation of each label of the notes, as data in the package.
 
 `notes.json` is made from derivations/ by `python -m maml_numpy.gradcheck.notes derivations`; a test holds it equal.
 """

@@ -19,7 +19,9 @@ from .judge import COMPLEX_TOLERANCE, Claim, DirectionClaim, verdict
 from .problems import T, theta_of
 from .rules import layer_claims
 
-N, D, A = 5, 7, 3
+N = 5
+D = 7
+A = 3
 
 
 def cases() -> Iterator[tuple[str, Callable[[], Iterator[Any]]]]:

@@ -1,4 +1,4 @@
-"""What claims are made on: small models, random parameters and examples, and where kinks lie.
+"""The problems of the claims: small models, random parameters and examples, and where kinks lie.
 
 All sizes are different, and inputs of single rules are kept away from kinks; see derivations/10_gradcheck.md.
 """
@@ -16,7 +16,9 @@ from ..network import Network, Pass, mlp
 from ..objectives import Supervised
 from ..parameters import per_task
 
-T, N, N_QUERY = 2, 3, 6
+T = 2
+N = 3
+N_QUERY = 6
 WIDTHS = (1, 5, 4, 7)
 STEPS = (1, 2, 3, 5)
 FLOAT32_TOLERANCE = 1e-5

@@ -103,7 +103,7 @@ def second_order_claims(subject: str, maps: Maps, at: Point) -> Iterator[Claim |
 
 
 def results(maps: Maps, v: Point) -> Results:
-    """What all six maps give, parameters as one vector; without dx and x_bar where the input has no gradient."""
+    """The results of all six maps, parameters as one vector; without dx and x_bar where the input has no gradient."""
     params = maps.blocks(v["theta"])
     y, cache = maps.forward(params, v["x"])
     return {"y": y, **_after_forward(maps, v, params, cache)}
@@ -169,7 +169,7 @@ def loss_claims(subject: str, loss: Any, y: Optional[Array] = None, target: Any 
 
 
 def loss_results(loss: Any, v: Point) -> Results:
-    """What the three maps give; zeros for a curvature of None."""
+    """The results of the three maps; zeros for a curvature of None."""
     losses, cache = _pair(loss, v)
     check_complex(loss, "forward", "loss", v["y"], losses)
     y, dloss = v["y"], v["dloss"]
@@ -180,7 +180,7 @@ def loss_results(loss: Any, v: Point) -> Results:
 
 
 def loss_watched(loss: Any, v: Point) -> str:
-    """As `watched`, of a loss."""
+    """The same as `watched`, for a loss."""
     before = snapshot(v)
     _, cache = _pair(loss, v)
     kept = snapshot(cache)

@@ -14,7 +14,10 @@ from ..video.codes import GumbelSoftmax, divergence, divergence_backward
 from ..video.predictor import Predictor
 from .judge import COMPLEX_TOLERANCE, Claim, DirectionClaim, by_piece, verdict
 
-N, SIZE, CODES, FILTERS = 3, 4, 2, 3
+N = 3
+SIZE = 4
+CODES = 2
+FILTERS = 3
 
 
 def cases() -> Iterator[tuple[str, Callable[[], Iterator[Any]]]]:
@@ -54,7 +57,9 @@ def predictor_claims(subject: str, kind: str) -> Iterator[Any]:
                           Bernoulli() if kind == "Bernoulli" else MSE(), 0.3, 0.2)
     theta = predictor.initialise(rng, he_normal, np.float64)
     theta = theta + 0.3 * rng.standard_normal(theta.shape)
-    x, following, noise = rng.standard_normal((N, D)), rng.uniform(0, 1, (N, D)), rng.gumbel(size=(N, codes))
+    x = rng.standard_normal((N, D))
+    following = rng.uniform(0, 1, (N, D))
+    noise = rng.gumbel(size=(N, codes))
     sampler = GumbelSoftmax(0.8, kind == "hard")
 
     def gradient(theta: Array) -> Any:

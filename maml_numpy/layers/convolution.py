@@ -13,7 +13,7 @@ IM2COL_BELOW = 8  # channels in, below which entries are taken together
 
 
 class ConvolutionCache(NamedTuple):
-    """What the other maps need of forward: image, the padded input with pixels before examples,
+    """The cache of forward: image, the padded input with pixels before examples,
     (T, height + 2 padding, width + 2 padding, N, C_in).
     """
 
@@ -41,8 +41,13 @@ class Convolution(Layer):
         if kernel > min(height, width) + 2 * padding:
             raise ValueError(f"a kernel of {kernel} x {kernel} is larger than an image of {height} x {width} "
                              f"with padding {padding}")
-        self.height, self.width, self.C_in, self.C_out = height, width, C_in, C_out
-        self.kernel, self.stride, self.padding = kernel, stride, padding
+        self.height = height
+        self.width = width
+        self.C_in = C_in
+        self.C_out = C_out
+        self.kernel = kernel
+        self.stride = stride
+        self.padding = padding
         self.height_out, self.width_out = ((size + 2 * padding - kernel) // stride + 1 for size in (height, width))
         self.D, self.M = height * width * C_in, self.height_out * self.width_out * C_out
         self.shapes: Mapping[str, Shape] = {"W": (kernel * kernel * C_in, C_out), "b": (1, C_out)}

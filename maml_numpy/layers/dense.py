@@ -10,7 +10,7 @@ from .products import outer, times, times_transposed
 
 
 class DenseCache(NamedTuple):
-    """What the other maps need of forward: x1, the input with a column of ones, [x 1], (T, N, D + 1)."""
+    """The cache of forward: x1, the input with a column of ones, [x 1], (T, N, D + 1)."""
 
     x1: Array
 

@@ -31,7 +31,10 @@ class MaxPool(Layer):
                 raise ValueError(f"MaxPool needs {name} >= 1, got {value}")
         if kernel > min(height, width):
             raise ValueError(f"a window of {kernel} x {kernel} is larger than an image of {height} x {width}")
-        self.height, self.width, self.channels, self.kernel = height, width, channels, kernel
+        self.height = height
+        self.width = width
+        self.channels = channels
+        self.kernel = kernel
         self.height_out, self.width_out = height // kernel, width // kernel
         self.D, self.M = height * width * channels, self.height_out * self.width_out * channels
 
@@ -42,7 +45,9 @@ class MaxPool(Layer):
 
     def backward(self, params: Views, cache: MaxPoolCache, dy: Array) -> Array:
         """dy (T, N, M) -> dx (T, N, D)."""
-        xp, k, lead = array_module(dy), self.kernel, dy.shape[:-1]
+        xp = array_module(dy)
+        k = self.kernel
+        lead = dy.shape[:-1]
         there = cache.place == xp.arange(k * k)[:, None]
         windows = xp.where(there, dy.reshape(lead + (self.height_out, self.width_out, 1, self.channels)), 0)
         windows = windows.reshape(lead + (self.height_out, self.width_out, k, k, self.channels))
@@ -65,7 +70,7 @@ class MaxPool(Layer):
         return windows.reshape(lead + (self.height_out, self.width_out, k * k, self.channels))
 
     def _taken(self, x: Array, place: Array) -> Array:
-        """What lies at place in every window of x (T, N, D), (T, N, M)."""
+        """The entry at a place of every window of x (T, N, D), (T, N, M)."""
         taken = array_module(x).take_along_axis(self._windows(x), place, axis=-2)
         return taken.reshape(x.shape[:-1] + (self.M,))
 

@@ -42,7 +42,7 @@ class Arena:
 
 
 class Recording(NamedTuple):
-    """What a traced function did, without the calls that its results do not need.
+    """The recorded calls of a traced function, without those that its results do not need.
 
     calls: in their order.
     sizes: bytes of every block.

@@ -172,7 +172,7 @@ class Trace:
         return Traced(self, array, len(self.sizes) - 1, _address(array), isinstance(value, np.generic))
 
     def _result_of(self, function: Callable[..., Any], arguments: Any, keywords: Any) -> Any:
-        """What a function gives, which must be one array and leave its arguments as they are."""
+        """The result of a function, which must be one array and must not change its arguments."""
         name = name_of(function)
         try:
             value = function(*self.values(arguments, False), **self.values(keywords, False))

@@ -85,7 +85,7 @@ class ErrorResults(NamedTuple):
         return max(len(self.of(title, examples)) for title in self.titles() for examples in self.examples())
 
     def heading(self) -> str:
-        """What the numbers of the table are."""
+        """Lines that explain the numbers of the table."""
         spreads = ("mean ± 95% interval over tasks" if self.seeds() == 1
                    else f"of {self.seeds()} seeds the median (least–greatest)")
         anchors = "; ".join(f"{name}: {value:.2f}" for name, value in self.anchors.items())

@@ -1,4 +1,4 @@
-"""What adaptation achieves on tasks not seen in training."""
+"""Losses after adaptation to tasks that were not seen in training."""
 
 from typing import Any, NamedTuple, Sequence
 
@@ -26,7 +26,9 @@ def losses_after(objective: Objective, theta: Array, support: Any, query: Any, a
         objective.check(theta, batch, name)
         if found := non_finite(batch, name):
             raise ValueError(f"{found} is not finite")
-    losses, taken, rates = [], 0, per_step(alpha, objective.layout, steps[-1])
+    losses = []
+    taken = 0
+    rates = per_step(alpha, objective.layout, steps[-1])
     with np.errstate(over="ignore", invalid="ignore"):  # a diverging task is a result, not a warning
         for k in steps:
             theta = adapt(objective, theta, [support] * (k - taken), rates[taken:k])

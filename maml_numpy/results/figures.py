@@ -15,7 +15,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 # Okabe and Ito's palette, distinguishable with every common kind of colour blindness.
-BLACK, ORANGE, BLUE, GREEN, RED, PURPLE = "#000000", "#E69F00", "#0072B2", "#009E73", "#D55E00", "#CC79A7"
+BLACK = "#000000"
+ORANGE = "#E69F00"
+BLUE = "#0072B2"
+GREEN = "#009E73"
+RED = "#D55E00"
+PURPLE = "#CC79A7"
 SKY = "#56B4E9"
 OFF_SCALE = 1e9  # an error that no axis shows
 FLOOR = 1e-12  # of a band on a logarithmic axis, far below what one shows

@@ -1,4 +1,4 @@
-"""What a command shows and writes of several tests: a table, a summary in words, figures, JSON."""
+"""The report of several tests: a table, a summary in words, figures, JSON."""
 
 import json
 from pathlib import Path

@@ -15,7 +15,7 @@ SIGNS = np.array([-1, 1], np.float32)  # of a pixel that went dark, and of one t
 
 
 class Outcome(NamedTuple):
-    """What came of an action.
+    """The outcome of an action.
 
     observation: the next one.
     reward: earned by the action.
@@ -99,7 +99,7 @@ class Pong:
                        truncated and not terminated and not reward)
 
     def screen(self) -> Array:
-        """What a person sees, (210, 160, 3) uint8."""
+        """The screen in colours, (210, 160, 3) uint8."""
         return self.env.unwrapped.ale.getScreenRGB()
 
     def _change(self) -> SparseRows:
@@ -125,9 +125,9 @@ class ClassicControl:
         self.env = _make(gymnasium, id)
         seen, actions = self.env.observation_space, self.env.action_space
         if len(seen.shape or ()) != 1:
-            raise ValueError(f"{id} shows {seen}; what is wanted is a vector")
+            raise ValueError(f"{id} shows {seen}; expected a vector")
         if not isinstance(actions, gymnasium.spaces.Discrete) or actions.start:
-            raise ValueError(f"{id} takes actions in {actions}; what is wanted is a finite choice")
+            raise ValueError(f"{id} takes actions in {actions}; expected a finite choice")
         self.D, self.A = seen.shape[0], int(actions.n)
 
     def reset(self, seed: int) -> Array:

@@ -14,7 +14,7 @@ from ..losses import Loss
 
 
 class Decisions(NamedTuple):
-    """What was decided, and what became of it; each (T, N), or (N,) without the task axis.
+    """Actions, and their consequences; each (T, N), or (N,) without the task axis.
 
     action: 0, 1, … advantage: how much better than expected it went. log_prob: the action's log-probability when it was
     taken. value_target: the return that a critic should have predicted there.
@@ -49,7 +49,7 @@ def kl(old: Policy, new: Policy) -> Array:
 
 
 def log_softmax_vjp(policy: Policy, dlog_pi: Array) -> Array:
-    """The way back through log pi: a gradient there, (..., A) -> dy (..., A)."""
+    """The backward pass through log pi: a gradient there, (..., A) -> dy (..., A)."""
     return dlog_pi - policy.pi * dlog_pi.sum(axis=-1, keepdims=True)  # (policy.4)
 
 

@@ -15,7 +15,9 @@ def advantages(reward: Array, value: Array, return_ends: Array, bootstrap_value:
     gamma: discount, in [0, 1]. lam: decay of the estimate's later terms, in [0, 1].
     Without values, and with lam 1, these are the discounted returns.
     """
-    found, advantage, next_value = [], 0.0, 0.0  # the advantage and the value of the decision after this one
+    found = []
+    advantage = 0.0
+    next_value = 0.0  # the advantage and the value of the decision after this one
     columns = (column[::-1].tolist() for column in (reward, value, return_ends, bootstrap_value))
     for r, v, stop, after in zip(*columns):
         if stop:

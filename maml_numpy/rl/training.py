@@ -37,7 +37,7 @@ class Update(Protocol):
 
     @property
     def size(self) -> int:
-        """As above."""
+        """The number of decisions."""
 
     def init(self, theta: Array) -> Any:
         """The state before the first update: a named tuple of arrays and numbers."""
@@ -60,12 +60,12 @@ class Minibatches:
     size: int
 
     def init(self, theta: Array) -> Any:
-        """The optimizer's."""
+        """The optimizer's state before the first update."""
         return self.optimizer.init(theta)
 
     def improve(self, network: Network, theta: Array, state: Any, collected: Collected, rng: np.random.Generator
                 ) -> tuple[Array, Any, dict[str, float]]:
-        """As `Update` says; the numbers are those of the last minibatch, after its step."""
+        """See `Update`; the numbers are those of the last minibatch, after its step."""
         total = len(collected.decisions.action)
         size, one = min(self.size or total, total), np.ones((), theta.dtype)
         theta_bar = np.empty_like(theta)
@@ -153,5 +153,5 @@ class PolicyTrainer:
                 yield Progress(iteration + 1, metrics.get("loss", 0.0), theta, state, 0, metrics, mishaps)
 
     def metrics(self, updates: Sequence[Progress]) -> dict[str, float]:
-        """What to know of the last of them."""
+        """The metrics of the last of them."""
         return dict(updates[-1].metrics)

@@ -83,7 +83,7 @@ class TrustRegion:
 
     def improve(self, network: Network, theta: Array, state: TRPOState, collected: Any, rng: np.random.Generator
                 ) -> tuple[Array, TRPOState, dict[str, float]]:
-        """As `training.Update` says, with all that was collected."""
+        """One trust-region update with all collected decisions; see `training.Update`."""
         x, decisions = collected
         one, loss = np.ones((), theta.dtype), Reinforce()
         y, run = network.forward(theta, x)

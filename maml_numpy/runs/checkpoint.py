@@ -63,12 +63,12 @@ class Checkpoint(NamedTuple):
         return type(start)(**entries)
 
     def generator(self) -> np.random.Generator:
-        """Return the generator where it stood. Raises CheckpointError when its state makes no sense."""
+        """Return the generator where it stood. Raises CheckpointError when its state is invalid."""
         rng = np.random.default_rng()
         try:
             rng.bit_generator.state = self.rng
         except (TypeError, ValueError, KeyError, OverflowError) as error:
-            raise CheckpointError(f"{self.path}: its random generator's state makes no sense") from error
+            raise CheckpointError(f"{self.path}: its random generator's state is invalid") from error
         return rng
 
 

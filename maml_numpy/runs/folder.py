@@ -32,7 +32,7 @@ LOCK = ".lock"
 
 
 class Trainer(Protocol):
-    """What can be trained in a folder.
+    """An object that can be trained in a folder.
 
     theta: the start, (P,).
     rng: the generator from which training draws, at the start.
@@ -44,7 +44,7 @@ class Trainer(Protocol):
 
     @property
     def theta(self) -> Array:
-        """As above, as are the next ones."""
+        """The start, (P,)."""
 
     @property
     def rng(self) -> np.random.Generator: ...
@@ -95,7 +95,7 @@ class MetaTrainer(NamedTuple):
 
     @property
     def layout(self) -> Layout:
-        """The algorithm's."""
+        """The layout of the algorithm's parameters."""
         return self.algorithm.layout
 
     def initial_progress(self) -> Progress:
@@ -103,7 +103,7 @@ class MetaTrainer(NamedTuple):
         return Progress(0, float("nan"), self.theta, self.optimizer.init(self.theta))
 
     def updates(self, start: Progress, rng: np.random.Generator) -> Generator[Progress, None, None]:
-        """As `training.train` yields them."""
+        """Train from `start` with `training.train`."""
         return train(self.algorithm, self.optimizer, start, lambda: self.draw(rng), self.iterations, self.max_skips)
 
     def metrics(self, updates: Sequence[Progress]) -> dict[str, float]:
@@ -133,7 +133,9 @@ def train_in(folder: Path, trainer: Trainer, config: Mapping[str, Any], save_eve
     layout = trainer.layout
     with _only_process(folder) as warnings:
         remove_partials(folder)
-        path, rng, saved = folder / CHECKPOINT, trainer.rng, -1
+        path = folder / CHECKPOINT
+        rng = trainer.rng
+        saved = -1
         start = trainer.initial_progress()
         if path.exists():
             found = checkpoint.load(path)

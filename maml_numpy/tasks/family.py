@@ -1,4 +1,4 @@
-"""What a distribution of regression tasks offers."""
+"""The protocol of a distribution of regression tasks."""
 
 from typing import Any, Protocol
 

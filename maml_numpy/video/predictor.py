@@ -16,7 +16,7 @@ from .codes import GumbelSoftmax, divergence, divergence_backward
 
 
 class Parts(NamedTuple):
-    """What a loss consists of: the error of the predicted frames, and what `codes.divergence` gives."""
+    """The parts of a loss: the error of the predicted frames, and what `codes.divergence` gives."""
 
     reconstruction: float
     kl: float
@@ -35,8 +35,13 @@ class Predictor:
 
     def __init__(self, filters: Network, mask: Network, encoder: Optional[Network], criterion: Loss,
                  weight: float = 0.0, balance: float = 0.0):
-        self.filters, self.mask, self.encoder, self.criterion = filters, mask, encoder, criterion
-        self.codes, self.weight, self.balance = mask.D, float(weight), float(balance)
+        self.filters = filters
+        self.mask = mask
+        self.encoder = encoder
+        self.criterion = criterion
+        self.codes = mask.D
+        self.weight = float(weight)
+        self.balance = float(balance)
         if filters.M != mask.M * filters.D:
             raise ValueError(f"{mask.M} filters on {filters.D} pixels make {mask.M * filters.D} features, not "
                              f"{filters.M}")
@@ -68,7 +73,7 @@ class Predictor:
         return mixed(z, mask)
 
     def logits(self, theta: Array, x: Array, following: Array) -> Array:
-        """What the encoder says of frames x and those that follow, (N, D) each -> (N, C)."""
+        """The encoder's logits for frames x and those that follow, (N, D) each -> (N, C)."""
         assert self.encoder is not None
         return self.encoder.forward(self.split(theta)[2], side_by_side(x, following))[0]
 
@@ -81,7 +86,9 @@ class Predictor:
         dtheta = np.empty_like(theta)
         of_filters, of_mask, *of_encoder = self.split(theta)
         d_filters, d_mask, *d_encoder = self.split(dtheta)
-        code, kl, marginal_kl = np.ones((len(x), 1), theta.dtype), 0.0, 0.0
+        code = np.ones((len(x), 1), theta.dtype)
+        kl = 0.0
+        marginal_kl = 0.0
         if self.encoder is not None:
             logits, seen = self.encoder.forward(of_encoder[0], side_by_side(x, following))
             code, sample = sampler.forward(logits, noise)

@@ -35,7 +35,7 @@ class PredictorTrainer:
 
     @property
     def layout(self) -> Layout:
-        """The predictor's."""
+        """The layout of the predictor's parameters."""
         return self.predictor.layout
 
     def initial_progress(self) -> Progress:

@@ -15,7 +15,9 @@ from maml_numpy.training import train
 from .figures import rate_panels
 from .meta import BETA, problem, torch_func
 
-TASKS, WIDTHS, SLOWEST = (1, 3, 10, 30, 100, 300, 1000, 3000, 10_000), (40, 256, 1024), 2.0  # seconds an iteration
+TASKS = (1, 3, 10, 30, 100, 300, 1000, 3000, 10_000)
+WIDTHS = (40, 256, 1024)
+SLOWEST = 2.0  # seconds an iteration
 PARITY = 100
 
 

@@ -29,7 +29,7 @@ def allocated(p: Problem, every_step: bool = False) -> Any:
 
 
 def replayed_allocated(p: Problem) -> Any:
-    """What a list of calls to be repeated holds, all the time: its arrays, and itself."""
+    """The bytes that a recorded list of calls holds all the time: its arrays, and itself."""
     algorithm = MAML(p.objective, p.alpha, p.K, keep_caches=not p.recompute)
     algorithm.meta_gradient(p.theta, p.support, p.query)
     gc.collect()  # Python's lists of freed objects too, or what comes from them would not be counted
@@ -83,7 +83,10 @@ def steps(K: Any, blocks: int, folder: Path) -> Any:
             found[name]["microseconds"].append(float(np.median(values)) * 1e6)
             row.append(f"{found[name]['microseconds'][-1]:>14.0f} us {found[name]['bytes'][-1] / 1e6:>6.1f} MB")
         print(f"{k:>4}" + "".join(f"{cell:>26}" for cell in row), flush=True)
-    p, N, H, T = problem(), 10, 40, 25
+    p = problem()
+    N = 10
+    H = 40
+    T = 25
     P, record = p.theta.size, N * (8 * H + 6)  # numbers per task and step: theta_k, and the record (note 07)
     each = {"kept": (P + record) * T * 4 / 1e6, "recomputed": P * T * 4 / 1e6}
     pieces = {"kept": lambda k: k, "recomputed": lambda k: next(j for j in range(k + 1) if j * (j + 1) >= 2 * k)}

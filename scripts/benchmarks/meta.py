@@ -32,7 +32,7 @@ UNROLLED = 5  # inner steps that JAX gets written out; more become a loop, or co
 class Problem(NamedTuple):
     """T tasks of N support and N query examples, for a 1-H-H-1 ReLU network and K inner steps.
 
-    theta: (P,), in general position. recompute: whether inner steps are recomputed on the way back.
+    theta: (P,), in general position. recompute: whether inner steps are recomputed in the backward pass.
     """
 
     objective: Supervised
@@ -60,12 +60,12 @@ def pieces(p: Problem) -> Any:
 
 
 def _flat(arrays: Any) -> Any:
-    """As one vector, which is how this project holds what it learns."""
+    """The arrays as one vector, the form of this project's parameters."""
     return np.concatenate([np.ravel(array) for array in arrays])
 
 
 def ours(p: Problem) -> Any:
-    """This project, through the very loop that trains."""
+    """This project, through the loop that trains."""
     return _looped(p, Replayed(_maml(p)))
 
 

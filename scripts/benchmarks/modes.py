@@ -1,4 +1,4 @@
-"""What can be measured: name -> a function of the job, which prints, draws, and returns plain JSON values."""
+"""The measurements: name -> a function of the job, which prints, draws, and returns plain JSON values."""
 
 from functools import partial
 from pathlib import Path
@@ -108,7 +108,9 @@ def order(job: Job) -> Found:
 
 def peak(job: Job) -> Found:
     """How much of the machine's fastest single-precision product a wide meta-gradient of one task reaches."""
-    N, H, n = 512, 1024, 2048
+    N = 512
+    H = 1024
+    n = 2048
     p, rng = problem(1, N, H), np.random.default_rng(0)
     a, b = rng.standard_normal((2, n, n)).astype(np.float32)
     out, algorithm = np.empty_like(a), Replayed(MAML(p.objective, p.alpha))

@@ -23,7 +23,9 @@ state: dict[str, Any] = {}  # of a process that plays for PyTorch
 
 def play_alone(skip: int, seed: int) -> Any:
     """Random actions in this process; returns decisions and the seconds they took."""
-    env, rng, over = Pong(skip=skip).env, np.random.default_rng(seed), True
+    env = Pong(skip=skip).env
+    rng = np.random.default_rng(seed)
+    over = True
     env.reset()
     begin = perf_counter()
     for _ in range(ALONE_DECISIONS):
@@ -51,7 +53,10 @@ def play_dense(numbers: Any, weights: Any, seed: int) -> Any:
         state.update(env=Pong(skip=numbers.skip), policy=dense_policy(numbers))
     env, policy = state["env"], state["policy"]
     policy.load_state_dict({name: torch.from_numpy(value) for name, value in weights.items()})
-    rng, x, over, steps = np.random.default_rng(seed), env.reset(seed), False, []
+    rng = np.random.default_rng(seed)
+    x = env.reset(seed)
+    over = False
+    steps = []
     with torch.no_grad():
         while not over:
             seen = torch.from_numpy(x.dense(6000))

@@ -72,7 +72,7 @@ def torch_post(module: Any, config: Any) -> Any:
 
 
 def ours_post(module: Any, config: Any) -> Any:
-    """The same of this project, through the very loop that trains."""
+    """The same of this project, through the loop that trains."""
     trainer = module.EXPERIMENT.trainer(config, "post", 0)
     gradient = trainer.algorithm.meta_gradient(trainer.theta, *trainer.draw(trainer.rng)).theta_bar
     states = train(trainer.algorithm, trainer.optimizer, trainer.theta, lambda: trainer.draw(trainer.rng), 10**9)

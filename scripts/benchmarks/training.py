@@ -1,7 +1,7 @@
 """The whole training of the paper's sinusoid, beside JAX's, for scripts/benchmark.py.
 
 Each training is a command of its own. `whole_training.py calls ITERATIONS` trains in JAX with one compiled call an
-iteration, on the very meta-batches that `train.py` draws. `whole_training.py scan ITERATIONS` trains in one compiled
+iteration, on the same meta-batches that `train.py` draws. `whole_training.py scan ITERATIONS` trains in one compiled
 call, which draws all meta-batches itself. Both start from the weights that `train.py` starts from. They print a line of
 JSON: "loss", the mean J of the last meta-batches, and "alone", the seconds without start-up and compilation.
 """

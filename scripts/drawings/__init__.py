@@ -1,1 +1,1 @@
-"""What scripts/draw.py draws."""
+"""The figures of scripts/draw.py."""

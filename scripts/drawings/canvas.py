@@ -1,4 +1,4 @@
-"""What the drawings of the notes are made of: a sheet, words, boxes, arrows, and what their colours mean."""
+"""The parts of the drawings of the notes: a sheet, words, boxes, arrows, and what their colours mean."""
 
 from typing import Any
 
@@ -10,9 +10,14 @@ from maml_numpy.results.figures import BLACK, BLUE, GREEN, PURPLE, RED
 
 WIDTH = 85  # of every drawing, in tenths of an inch, which are the units of its coordinates
 GREY = "#595959"
-VALUE, GRADIENT, COTANGENT, TAP = BLUE, RED, GREEN, PURPLE
+VALUE = BLUE
+GRADIENT = RED
+COTANGENT = GREEN
+TAP = PURPLE
 KEY = {VALUE: "a value", GRADIENT: "a gradient of $L$", COTANGENT: "a cotangent of $J$: a bar on top", TAP: "a tap"}
-SMALL, MEDIUM, LARGE = 9.5, 11, 14
+SMALL = 9.5
+MEDIUM = 11
+LARGE = 14
 
 
 def canvas(height: float, title: str) -> Any:

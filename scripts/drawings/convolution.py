@@ -1,4 +1,4 @@
-"""The figure of note 21: what each entry of a kernel sees, and the way back."""
+"""The figure of note 21: what each entry of a kernel sees, and the backward pass."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from maml_numpy.results.figures import BLACK
 
 
 def convolution() -> Figure:
-    """What each of nine entries sees of a padded image: read from there, and brought back to there."""
+    """The part of a padded image under each of nine entries of a kernel, read and written back."""
     figure, ax = canvas(75, "The convolution: every entry of the kernel sees an image of its own")
     label(ax, WIDTH / 2, 68.6, "4 × 5 pixels (grey) in their padding (white), kernel 3 × 3, stride 1", 10.5)
     lanes = [(37, "forward", VALUE, "$U_{%d}\\,x$", "$y$", r"$y = \sum_o (U_o\, x)\, W_o + 1\, b$",

@@ -10,9 +10,13 @@ from .canvas import COTANGENT, GRADIENT, GREY, LARGE, MEDIUM, SMALL, VALUE, WIDT
 
 
 def inner() -> Figure:
-    """Three inner steps, the query loss, and the way back; the second-order branch is dashed."""
-    figure, ax = canvas(59.5, "Three inner steps, and the way back through them")
-    xs, top, gradient, second, bottom = (5, 24, 43, 62), 47, 37.5, 24, 14
+    """Three inner steps, the query loss, and the backward pass; the second-order branch is dashed."""
+    figure, ax = canvas(59.5, "Three inner steps, and the backward pass through them")
+    xs = (5, 24, 43, 62)
+    top = 47
+    gradient = 37.5
+    second = 24
+    bottom = 14
     label(ax, 2.7, top + 5.5, r"there:  $\theta_{k+1} = \theta_k - \alpha\, d\theta_k$", 12, ha="left")
     label(ax, 2.7, bottom - 5, r"back:  $\bar{\theta}_k = \bar{\theta}_{k+1}$ + second order of $\overline{d\theta}_k$,"
           r"  with  $\overline{d\theta}_k = -\alpha\, \bar{\theta}_{k+1}$", 12, ha="left")
@@ -59,7 +63,9 @@ def maml() -> Figure:
     Task t has the loss (theta - c)ᵀ A (theta - c) / 2, so an inner step takes the error theta - c to B (theta - c) with
     B = I - alpha A, and each method's start solves one linear system. The seed makes the three starts lie apart.
     """
-    rng, alpha, T = np.random.default_rng(231), 0.4, 3
+    rng = np.random.default_rng(231)
+    alpha = 0.4
+    T = 3
     turns = [np.linalg.qr(rng.standard_normal((2, 2)))[0] for _ in range(T)]
     A = np.stack([turn * rng.uniform([0.2, 1.0], [0.6, 2.0]) @ turn.T for turn in turns])
     c = rng.uniform(-2, 2, (T, 2))
@@ -75,7 +81,9 @@ def maml() -> Figure:
     figure = Figure(figsize=(WIDTH / 10, 5.2), layout="constrained")
     figure.suptitle(rf"Three quadratic tasks, one inner step of $\alpha$ = {alpha}", size=13, weight="bold")
     axes = figure.subplot_mosaic([["plane", "before"], ["plane", "after"]], width_ratios=[1.8, 1])
-    plane, colors, markers = axes["plane"], (ORANGE, RED, BLUE), "sDo"
+    plane = axes["plane"]
+    colors = (ORANGE, RED, BLUE)
+    markers = "sDo"
     line = np.linspace(-3, 3, 121)
     errors = np.stack(np.meshgrid(line, line), axis=-1) - c[:, None, None]
     for bowl in np.einsum("txyi,tij,txyj->txy", errors, A, errors) / 2:

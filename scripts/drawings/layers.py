@@ -15,7 +15,10 @@ from .canvas import COTANGENT, GRADIENT, GREY, LARGE, VALUE, WIDTH, canvas, key,
 def dense() -> Figure:
     """The dense layer's equations, every array a rectangle with the sizes on its sides."""
     figure, ax = canvas(80, "The dense layer: six maps, and the shape of every array")
-    x, W, b, dy = (r"$x$", "ND", VALUE), ("$W$", "DM", VALUE), ("$b$", "1M", VALUE), ("$dy$", "NM", GRADIENT)
+    x = (r"$x$", "ND", VALUE)
+    W = ("$W$", "DM", VALUE)
+    b = ("$b$", "1M", VALUE)
+    dy = ("$dy$", "NM", GRADIENT)
     dy_bar, dx_bar, dW_bar, db_bar = (rf"$\overline{{{name}}}$" for name in ("dy", "dx", "dW", "db"))
     notes = {"forward": "$N$ examples, $D$ features in, $M$ out; $b$ is one more row of $W$, met by a one",
              "backward, gradient": "$dy$ comes in", "tangent": f"{dx_bar}, {dW_bar} and {db_bar} come in",
@@ -90,7 +93,9 @@ def activations() -> Figure:
 def losses() -> Figure:
     """Squared and absolute error of one residual as the code computes them, with slope and curvature."""
     r = np.linspace(-2, 2, 401)
-    y, one, ones = r[:, None, None], np.ones(r.size), np.ones((r.size, 1, 1))
+    y = r[:, None, None]
+    one = np.ones(r.size)
+    ones = np.ones((r.size, 1, 1))
     rows = []
     criteria: dict[str, Any] = {"squared error": MSE(), "absolute error": L1()}
     for name, loss in criteria.items():

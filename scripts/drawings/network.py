@@ -11,10 +11,15 @@ from .canvas import COTANGENT, GRADIENT, GREY, LARGE, SMALL, TAP, VALUE, WIDTH, 
 def backward_is_a_function() -> Figure:
     """Forward and its vector-Jacobian product; then this, itself a function, and its own."""
     figure, ax = canvas(52, "One idea, applied twice")
-    left, right, once, twice = 20.5, 63.5, 34, 12.5
+    left = 20.5
+    right = 63.5
+    once = 34
+    twice = 12.5
     label(ax, left, 45.5, "a function: inputs left, outputs right", style="italic")
     label(ax, right, 45.5, "its vector–Jacobian product: every arrow turned", style="italic")
-    theta, x, dy = (r"$\theta$", VALUE), ("$x$", VALUE), ("$dy$", GRADIENT)
+    theta = (r"$\theta$", VALUE)
+    x = ("$x$", VALUE)
+    dy = ("$dy$", GRADIENT)
     gradients = [(r"$d\theta$", GRADIENT), ("$dx$", GRADIENT)]
     out, into = ([(f"${text}$", COTANGENT) for text in bars] for bars in (
         (r"\bar{\theta}", r"\bar{x}", r"\overline{dy}"), (r"\overline{d\theta}", r"\overline{dx}")))
@@ -56,7 +61,12 @@ def sweeps() -> Figure:
     rows = [(69, "forward", "values", VALUE, "a_%d"), (55, "backward", "gradients", GRADIENT, r"\delta_%d"),
             (38, "tangent", "each result\nis taken by\nthe next layer", COTANGENT, r"\bar{\delta}_%d"),
             (10.5, "second_order", "backward again,\nadding every\nlayer's curvature", COTANGENT, r"\bar{a}_%d")]
-    lefts, w, h, start, tap, loss = (21, 37, 59), 9, 5, 13.5, 50.4, 79.5
+    lefts = (21, 37, 59)
+    w = 9
+    h = 5
+    start = 13.5
+    tap = 50.4
+    loss = 79.5
     for lane, (y, name, what, color, tex) in enumerate(rows):
         up = 1.6 if lane == 3 else 0
         label(ax, 0.9, y + up + 2.2, name, 12, ha="left", weight="bold")
@@ -75,7 +85,9 @@ def sweeps() -> Figure:
         arrow(ax, [(middle, y1 + 6.3), (middle, y1 + h / 2)], VALUE, rf"$\theta_{i}$", (1.9, 0.4))
         arrow(ax, [(middle, y2 - h / 2), (middle, y2 - 6)], GRADIENT, rf"$d\theta_{i}$", (2.5, -0.4))
         arrow(ax, [(middle, y3 + 6.3), (middle, y3 + h / 2)], COTANGENT, rf"$\overline{{d\theta}}_{i}$", (2.6, 0.4))
-        shelf, curved, sums = middle + 1.8, y3 - 9.5, y4 + 8.2
+        shelf = middle + 1.8
+        curved = y3 - 9.5
+        sums = y4 + 8.2
         arrow(ax, [(left - 2.4, y3), (left - 2.4, curved), (left, curved)], COTANGENT, lw=1.4)
         box(ax, middle, curved, w, h, "curvature\n" rf"($\delta_{i}$, $\overline{{d\theta}}_{i}$)", COTANGENT, SMALL)
         arrow(ax, [(shelf, curved - h / 2), (shelf, sums + 1.8)], COTANGENT, lw=1.4)

@@ -139,7 +139,7 @@ class AlwaysDouble(Dense):
 
 
 class SpoilsCache(Tanh):
-    """Changes its cache on the way back."""
+    """Changes its cache in the backward pass."""
 
     def tangent(self, params, cache, dx_bar, dparams_bar):
         dy_bar = super().tangent(params, cache, dx_bar, dparams_bar)
@@ -369,13 +369,13 @@ class WrongShape(Tanh):
 
 
 class Unlisted(Layer):
-    """A layer that nobody listed, and without examples."""
+    """An unlisted layer without examples."""
 
     forward, backward, tangent, curvature = Tanh.forward, Tanh.backward, Tanh.tangent, Tanh.curvature
 
 
 class UnlistedLoss(MSE):
-    """A loss of which the examples are another's."""
+    """A loss whose examples are another's."""
 
     @classmethod
     def examples(cls):
@@ -401,11 +401,11 @@ def test_a_public_rule_without_examples_fails(monkeypatch, module, cls, words):
 
 @pytest.mark.parametrize("module, mutant, tensor", [(layers, WrongCurvature, "x_bar"), (losses, StraightMSE, "y_bar"),
                                                     (layers, NoWeightBar, "W_bar"), (losses, CurvedL1, "y_bar")])
-def test_a_wrong_second_derivative_that_nobody_listed_fails(monkeypatch, module, mutant, tensor):
+def test_an_unlisted_wrong_second_derivative_fails(monkeypatch, module, mutant, tensor):
     assert tensor in {row.tensor for row in of_public(monkeypatch, module, mutant) if not row.passed}
 
 
-def test_a_right_rule_that_nobody_listed_passes(monkeypatch):
+def test_an_unlisted_right_rule_passes(monkeypatch):
     class Same(Tanh):
         """Tanh under another name."""
     rows = of_public(monkeypatch, layers, Same)

@@ -1,4 +1,4 @@
-"""A training in a folder, to its end or broken off, for the tests of what goes on bit for bit."""
+"""A training in a folder, to its end or broken off, for the tests of resuming bit for bit."""
 
 from maml_numpy import runs
 

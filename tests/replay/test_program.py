@@ -249,7 +249,7 @@ def test_random_functions_that_share_their_memory():
 
 
 def test_what_is_written_over_was_read_before():
-    """Blocks are used again as soon as nobody reads them: a long chain that keeps some of them for long."""
+    """Blocks are used again after their last read: a long chain that keeps some of them for long."""
     Kept = namedtuple("Kept", "a b c")
 
     def function(x):
