@@ -5,7 +5,7 @@ Derived in derivations/25_replay.md.
 
 import operator
 from bisect import bisect_left, insort_left
-from typing import Any, Callable, NamedTuple, Optional, Sequence
+from typing import Any, Callable, Iterable, NamedTuple, Optional, Sequence
 
 import numpy as np
 
@@ -66,6 +66,7 @@ class Program:
     arena: the memory for all arrays of the program.
     operations: how many calls a replay makes; what is the same every time is computed here, once.
     size: bytes of the memory of its arrays, in the arena and kept apart for what is the same every time.
+    kept_apart: those of `size` that no other program can use.
 
     Raises what the function raises, and TraceError for what cannot be replayed (`tracing.Trace`). See
     derivations/25_replay.md.
@@ -103,10 +104,11 @@ class Program:
         self._outputs = tree_map(Place, bound, recording.outputs)
         self._kind = recording.kind
         self.operations = len(self._calls)
-        self.size = sum({id(piece): piece.nbytes for piece in memory.values()}.values())
+        self.size = _bytes_of(memory.values())
+        self.kept_apart = _bytes_of(memory[recording.calls[i].writes.block] for i in constant)
 
     def __call__(self, *inputs: Any) -> Any:
-        """Return what the function returns for these inputs, to the bit.
+        """Return what the function returns for these inputs, bit for bit.
 
         Raises ValueError for inputs of other shapes or dtypes, and TraceError when the shape or dtype of an array in
         between turns out to depend on values.
@@ -253,7 +255,7 @@ def difference(first: Recording, second: Recording) -> Optional[str]:
 
 
 def alike(one: Any, other: Any) -> bool:
-    """Whether two calls, or parts of them, are the same; numbers and arrays are compared to the bit."""
+    """Whether two calls, or parts of them, are the same; numbers and arrays are compared bit for bit."""
     if type(one) is not type(other):
         return False
     if isinstance(one, (np.ndarray, np.generic, float, complex)):
@@ -278,6 +280,11 @@ def leaves(value: tuple) -> list[Any]:
     for part in value:
         flat += leaves(part) if isinstance(part, tuple) else [part]
     return flat
+
+
+def _bytes_of(pieces: Iterable[np.ndarray]) -> int:
+    """The bytes of several pieces of memory, each counted once."""
+    return sum({id(piece): piece.nbytes for piece in pieces}.values())
 
 
 def _check_outcome(outcome: Any) -> None:

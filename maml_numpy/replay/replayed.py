@@ -17,6 +17,7 @@ from .program import Arena, Program, Recording, difference, leaves, record
 from .tracing import MAY_NOT, TraceError
 
 PROGRAMS = 64  # shapes for which one algorithm keeps a program
+MEMORY = 1 << 26  # bytes of all their arrays, after which no further program is built
 
 
 class ReplayWarning(RuntimeWarning):
@@ -24,7 +25,7 @@ class ReplayWarning(RuntimeWarning):
 
 
 class Replayed:
-    """An algorithm with the same results to the bit, replayed instead of run.
+    """An algorithm with the same results bit for bit, replayed instead of run.
 
     The first two meta-batches of a shape are traced. Where both did the same, all further ones of that shape are
     replayed: the same array operations, without Python between them and without new memory for each. An algorithm that
@@ -35,8 +36,9 @@ class Replayed:
         of a shape is noticed. One that changes later is not, and keeps its first value.
     strict: True raises the reason as a TraceError, which is a TypeError, instead of the warning.
 
-    Arrays of another library than NumPy and the shapes after the first 64 run without replay. So does a call while
-    another thread is inside. Copies, pickled ones too, begin without traces. See derivations/25_replay.md.
+    Arrays of another library than NumPy run without replay. So do further shapes once there are 64 programs, or their
+    arrays take 64 MiB together, and a call while another thread is inside. Copies, pickled ones too, begin without
+    traces. See derivations/25_replay.md.
     """
 
     def __init__(self, algorithm: Algorithm, *, strict: bool = False):
@@ -56,8 +58,13 @@ class Replayed:
         """The algorithm's layout of theta."""
         return self.algorithm.layout
 
+    @property
+    def size(self) -> int:
+        """Bytes of the memory of all programs' arrays: at most 64 MiB and one program more."""
+        return self._arena.size + sum(program.kept_apart for program in self._programs.values())
+
     def meta_gradient(self, theta: Array, support: Any, query: Any) -> MetaGradient:
-        """Return what the algorithm's `meta_gradient` returns, to the bit.
+        """Return what the algorithm's `meta_gradient` returns, bit for bit.
 
         Raises what that raises, and with strict TraceError where it cannot be replayed.
         """
@@ -81,7 +88,8 @@ class Replayed:
     def _traced(self, key: Any, inputs: Any) -> MetaGradient:
         """The result of the first or the second call for a shape, by tracing."""
         first = self._recordings.get(key)
-        if first is None and len(self._recordings) + len(self._programs) >= PROGRAMS:
+        if self.size >= MEMORY or first is None and len(self._recordings) + len(self._programs) >= PROGRAMS:
+            self._recordings.pop(key, None)  # no program will come of it
             return self.algorithm.meta_gradient(*inputs)
         recording, outcome = record(self.algorithm.meta_gradient, inputs)
         changed = difference(first, recording) if first else None
@@ -103,6 +111,7 @@ class Replayed:
         self._given_up = True
         self._recordings.clear()
         self._programs.clear()
+        self._arena = Arena()
         name = type(self.algorithm).__name__
         warnings.warn(f"{name} runs without replay: {error}", ReplayWarning, stacklevel=stacklevel)
 

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import tracemalloc
 import warnings
 from contextlib import contextmanager
 from threading import Event, Thread, current_thread
@@ -13,7 +14,7 @@ from maml_numpy.algorithms import MAML, MetaGradient, Reptile
 from maml_numpy.backend import array_module
 from maml_numpy.batch import Batch
 from maml_numpy.gradcheck import devices
-from maml_numpy.layers import ReLU
+from maml_numpy.layers import Layer, ReLU
 from maml_numpy.losses import MSE
 from maml_numpy.network import mlp
 from maml_numpy.objectives import Supervised
@@ -26,7 +27,7 @@ OBJECTIVE = Supervised(mlp([1, 5, 4, 1], ReLU), MSE())
 
 
 def same(found, wanted):
-    """Two meta-gradients, equal to the bit."""
+    """Two meta-gradients, equal bit for bit."""
     for one, other in zip(found, wanted, strict=True):
         assert one.dtype == other.dtype and one.shape == other.shape and one.tobytes() == other.tobytes()
 
@@ -180,6 +181,96 @@ def test_too_many_shapes_take_the_algorithm_itself(monkeypatch):
         inputs = next(batches(1, N=N))
         same(repeating.meta_gradient(*inputs), algorithm.meta_gradient(*inputs))
     assert len(repeating._programs) == 2 and not repeating._recordings
+
+
+def test_programs_of_many_large_shapes_stay_within_their_memory(monkeypatch):
+    bound, T = 1 << 20, 5
+    monkeypatch.setattr(replayed, "MEMORY", bound)
+    algorithm = MAML(Supervised(mlp([1, 32, 32, 1], ReLU), MSE()), 0.1)
+    repeating, largest = Replayed(algorithm, strict=True), 0
+    theta = RNG.standard_normal(algorithm.layout.size)
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        for N in range(1, 41):
+            inputs = theta, Batch(*RNG.standard_normal((2, T, N, 1))), Batch(*RNG.standard_normal((2, T, N, 1)))
+            for _ in range(3):
+                same(repeating.meta_gradient(*inputs), algorithm.meta_gradient(*inputs))
+        lists = sum(1100 * program.operations for program in repeating._programs.values())  # note 25: bytes of a list
+        held = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+    largest = max(program.size for program in repeating._programs.values())
+    assert 1 < len(repeating._programs) < 40 and not repeating._recordings
+    assert bound <= repeating.size <= bound + largest
+    assert held <= bound + largest + lists
+
+
+class GELU(Layer):
+    """GELU in its form with tanh, whose code looks at the kind of numbers in its array, which is no value."""
+
+    def forward(self, params, x):
+        xp = array_module(x)
+        half = x if np.iscomplexobj(x) else x * 0.5
+        t = xp.tanh(0.8 * (x + 0.04 * x * x * x))
+        return half * (1 + t), (x, t)
+
+    def backward(self, params, cache, dy):
+        x, t = cache
+        return dy * self.slope(x, t)
+
+    def tangent(self, params, cache, dx_bar, dparams_bar):
+        return dx_bar * self.slope(*cache)
+
+    def curvature(self, params, cache, dy, dx_bar, dparams_bar):
+        x, t = cache
+        du, ddu, s = 0.8 * (1 + 0.12 * x * x), 0.192 * x, 1 - t * t
+        return dy * dx_bar * (s * du + 0.5 * x * (s * ddu - 2 * t * s * du * du))
+
+    @staticmethod
+    def slope(x, t):
+        return 0.5 * (1 + t) + 0.5 * x * (1 - t * t) * 0.8 * (1 + 0.12 * x * x)
+
+
+class ANIL:
+    """A user's own algorithm: MAML whose inner steps move the head alone, by a mask that it holds."""
+
+    def __init__(self, read_only):
+        self.layout, self.objective = OBJECTIVE.layout, OBJECTIVE
+        self.rates = np.zeros(self.layout.size)
+        self.rates[-5:] = 0.1
+        self.rates.flags.writeable = not read_only
+
+    def meta_gradient(self, theta, support, query):
+        xp = array_module(theta)
+        weights = xp.full(len(support.x), 1.0 / len(support.x), theta.dtype)
+        dtheta, theta_bar = xp.empty_like(theta), xp.empty_like(theta)
+        self.objective.gradient(theta, support, weights, dtheta)
+        losses = self.objective.gradient(theta - self.rates * dtheta, query, weights, theta_bar)[0]
+        return MetaGradient(losses, theta_bar)
+
+
+def test_a_users_layer_that_asks_for_complex_numbers_is_replayed():
+    algorithm = MAML(Supervised(mlp([1, 5, 4, 1], GELU), MSE()), 0.1)
+    repeating = Replayed(algorithm, strict=True)
+    for inputs in batches(4):
+        same(repeating.meta_gradient(*inputs), algorithm.meta_gradient(*inputs))
+    assert len(repeating._programs) == 1
+
+
+@pytest.mark.parametrize("read_only", [True, False])
+def test_a_users_anil_is_replayed_or_runs_with_one_warning_in_plain_words(read_only):
+    algorithm = ANIL(read_only)
+    repeating = Replayed(algorithm)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for inputs in batches(4):
+            same(repeating.meta_gradient(*inputs), algorithm.meta_gradient(*inputs))
+    assert len(repeating._programs) == (1 if read_only else 0)
+    said = [str(one.message) for one in caught]
+    assert len(said) == (0 if read_only else 1)
+    assert all(one.startswith("ANIL runs without replay: a traced computation may not") and "read-only" in one
+               for one in said)
 
 
 def test_mistakes_are_those_of_the_algorithm():
