@@ -1,6 +1,6 @@
 """Which library an array lives in, and the way between host and device.
 
-Compute code never names NumPy for an array it was handed: it asks `array_module` once and calls what comes back, so
+Compute code never names NumPy for its arguments: it calls `array_module` once and uses the module returned, so
 that arrays of another library with NumPy's interface take the same path. CuPy is known here and nowhere else, and
 imported only when asked for.
 """

@@ -1,4 +1,4 @@
-"""Examples of several tasks, and the checks they must pass at the door."""
+"""Examples of several tasks, and the checks that `check` functions make of them."""
 
 from typing import NamedTuple
 

@@ -16,9 +16,10 @@ from .rates import Rate, cotangent, is_learned, per_step, placed
 class Cotangents(NamedTuple):
     """Of all that a step, or several, depends on.
 
-    theta: theta_bar_k, in the form and shape of theta_k: summed over tasks for a start that they share. psis, alphas:
-    each step's share of psi_bar and its alpha_bar, in the order of the steps. A share is None for an objective without
-    other parameters psi; alpha_bar is what `rates.cotangent` gives, None for a rate that is a number.
+    theta: theta_bar_k, in the form and shape of theta_k: summed over tasks for a start that they share.
+    psis, alphas: each step's share of psi_bar and its alpha_bar, in the order of the steps. A share is None for an
+        objective without other parameters psi; alpha_bar is what `rates.cotangent` gives, None for a rate that is a
+        number.
     """
 
     theta: Any
@@ -33,9 +34,11 @@ def step(objective: Objective, theta: Any, batch: Any, alpha: Rate, second_order
     """One SGD step of every task on its own examples: theta_{k+1}, and its pullback.
 
     theta: theta_k, (P,) for a start that all tasks share or (T, P), as an array or as `low_rank.start` made it.
-    alpha: of this step, one of `rates.per_step`. second_order: False leaves out the one term that differentiates the
-    gradient, so that nothing of the gradient is kept for it (first-order MAML). The pullback raises ValueError for a
-    cotangent that is not (T, P).
+    alpha: of this step, one of `rates.per_step`.
+    second_order: False leaves out the one term that differentiates the gradient, so that nothing of the gradient is
+        kept for it (first-order MAML).
+
+    The pullback raises ValueError for a cotangent that is not (T, P).
     """
     T = len(batch[0])
     dtheta, ones = gradient_like(theta, T), array_module(batch[0]).ones(T, theta.real.dtype)
@@ -67,8 +70,8 @@ def steps(objective: Objective, theta: Any, batches: Sequence[Any], rates: Seque
 
     theta: as for `step`.
     rates: of each step.
-    keep: True keeps every step's record for the backward pass (fast); False keeps about sqrt(2 K) of the theta_k, from
-    which the pullback takes the steps again (small).
+    keep: True keeps what the backward pass needs of each step (fast); False keeps about sqrt(2 K) of the theta_k, from
+        which the pullback takes the steps again (small).
     """
     if keep or not second_order:
         return _chain([partial(step, objective, batch=batch, alpha=rate, second_order=second_order)
@@ -114,9 +117,9 @@ def _chain(takes: Sequence[Callable[..., tuple[Any, Pullback]]], theta: Any) -> 
 def adapt(objective: Objective, theta: Array, batches: Sequence[Any], alpha: Any) -> Array:
     """theta_K, (T, P), after one SGD step per batch, every task on its own examples; theta itself for no batch.
 
-    theta: (P,) or (T, P), theta_0. alpha: the inner learning rate, as `rates.per_step` takes it; 0 adapts nothing. The
-    steps are those of training. Raises ValueError when a batch does not fit, batches differ in their tasks, or alpha
-    does not fit.
+    theta: (P,) or (T, P), theta_0.
+    alpha: the inner learning rate, as `rates.per_step` takes it; 0 adapts nothing. The steps are those of training.
+    Raises ValueError when a batch does not fit, batches differ in their tasks, or alpha does not fit.
     """
     rates = check(objective, theta, batches, per_step(alpha, objective.layout, len(batches)))
     for batch, rate in zip(batches, rates):

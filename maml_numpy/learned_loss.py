@@ -1,4 +1,4 @@
-"""A learned loss: a second network judges the first one's prediction and activations, without any label.
+"""A learned loss: a second network scores the first one's prediction and activations, without any label.
 
 Derived in derivations/13_learned_loss.md.
 """
@@ -14,7 +14,7 @@ from .network import NO_TAPS, Bars, Network, Pass, Taps, mlp
 
 
 class LearnedRecord(NamedTuple):
-    """The record of one gradient for second order: the passes and deltas of both networks, the loss's cache, dloss."""
+    """What the backward pass needs of a gradient: passes and deltas of both networks, the loss's cache, dloss."""
 
     run: Pass
     deltas: Bars
@@ -81,7 +81,8 @@ class LearnedLoss:
     def second_order(self, record: LearnedRecord, dtheta_bar: Array, theta_bar: Array) -> Array:
         """Write theta_bar and return psi_bar, (P_psi,), the sum over tasks, for the cotangent dtheta_bar of `gradient`.
 
-        dtheta_bar: as dtheta was, (P,) or (T, P). theta_bar: (T, P), or (P,) for a theta that all tasks shared.
+        dtheta_bar: as dtheta was, (P,) or (T, P).
+        theta_bar: (T, P), or (P,) for a theta that all tasks shared.
         """
         run, deltas, loss_run, loss_deltas, cache, dloss = record
         psi_bar = array_module(self.psi).empty(self.psi.shape, theta_bar.dtype)

@@ -21,10 +21,10 @@ class Loss(Protocol):
     """A loss: the mean over a task's N examples and M outputs, so that alpha does not depend on N.
 
     zeros: the results that are zero by structure. `dloss` (T,) is the gradient arriving at each task's loss: ones for
-    the inner losses themselves, 1/T for their mean; it is a constant of the computation and has no cotangent.
+        the inner losses themselves, 1/T for their mean; it is a constant of the computation and has no cotangent.
 
-    A public loss also has a class method `examples`: a list of small instances, which the gradient checks judge, each a
-    loss, or a tuple (loss, y, target) of one and what to judge it on.
+    A public loss also has a class method `examples`: a list of small instances, that the gradient checks test, each a
+    loss, or a tuple (loss, y, target) of one and what to check it on.
     """
 
     zeros: frozenset[str]

@@ -18,8 +18,8 @@ CALLS = 2_000  # entries of arrays that cost about as much as the operations whi
 class Pair:
     """scale uᵀ v, task by task: u (T, n, D), or (T, n, D - 1) where the last column is zero, and v (T, n, M).
 
-    partner: of a cotangent's pair, the one pair of the adapted matrix, or None. last: what met u and v last, each with
-    its scores.
+    partner: of a cotangent's pair, the one pair of the adapted matrix, or None.
+    last: what met u and v last, each with its scores.
     """
 
     __slots__ = ("u", "v", "scale", "partner", "last")
@@ -48,9 +48,11 @@ class Pair:
 class LowRank(Implicit):
     """T matrices of D x M that are never formed: base + the sum of the pairs.
 
-    D: rows. base: (D, M), shared by the tasks, or None for zero. pairs: a list, to which `write_outer` adds; no pairs
-    are zero. rows: how many of the D rows are meant, all of them or all but the last. of: of a cotangent, the adapted
-    matrix that it is the cotangent of.
+    D: rows.
+    base: (D, M), shared by the tasks, or None for zero.
+    pairs: a list, to which `write_outer` adds; no pairs are zero.
+    rows: how many of the D rows are meant, all of them or all but the last.
+    of: of a cotangent, the adapted matrix that it is the cotangent of.
     """
 
     __array_ufunc__ = None  # so that an array times one of these asks this class
@@ -138,10 +140,13 @@ class LowRank(Implicit):
 class Blocks(Vector):
     """A (T, P) vector of a network's parameters, block by block: what an inner loop adapts, and its cotangents.
 
-    network: whose layers they belong to. theta: (P,), where the tasks started, of the same dtype and library. layers:
-    for each layer block name -> its form, or None for a layer that does not move. The form is an array (*shape) that
-    the tasks share, a `LowRank`, or an array (T, *shape). ndim: 1 for the start itself, shared by all tasks; else 2.
-    It knows what the inner loop does with such vectors: times a rate, differences, sums, the sum and mean over tasks.
+    network: whose layers they belong to.
+    theta: (P,), where the tasks started, of the same dtype and library.
+    layers: for each layer block name -> its form, or None for a layer that does not move. The form is an array (*shape)
+        that the tasks share, a `LowRank`, or an array (T, *shape).
+    ndim: 1 for the start itself, shared by all tasks; else 2.
+
+    It has the operations of the inner loop: times a rate, differences, sums, the sum and mean over tasks.
     """
 
     __array_ufunc__ = None
@@ -238,8 +243,8 @@ def start(objective: Any, theta: Array, batches: Sequence[Any], rates: Sequence[
     """theta (P,) in the form in which one step on each batch costs least: as it is, or as `Blocks`.
 
     rates: of each step. A layer whose rates are all the constant 0 stays shared. What `factors_pay` approves of becomes
-    factors, the rest an array for each task. Tasks that start apart stay as they are, and so do an objective that is
-    not `blockwise`, a theta that moves with a rate for each parameter, and one of which nothing moves.
+        factors, the rest an array for each task. Tasks that start apart stay as they are, and so do an objective that
+        is not `blockwise`, a theta that moves with a rate for each parameter, and one of which nothing moves.
     """
     if theta.ndim > 1 or not getattr(objective, "blockwise", False) or any(getattr(rate, "ndim", 0) for rate in rates):
         return theta
@@ -257,7 +262,7 @@ def in_blocks(network: Any, theta: Array, T: int, moves: Sequence[bool], factors
     """theta (P,), where T tasks start, block by block.
 
     moves: of each layer. The blocks of a layer that does not move stay shared. Those of one that moves become factors
-    where `factors` says so and the layer takes them by `products`, and otherwise an array for each task.
+        where `factors` says so and the layer takes them by `products`, and otherwise an array for each task.
     """
     def form(layer: Any, block: str, view: Array) -> Any:
         if factors and block in layer.low_rank:
@@ -272,7 +277,7 @@ def factors_pay(network: Any, moves: Sequence[bool], batches: Sequence[Any]) -> 
     """Whether one step on each batch costs less with factors than with a matrix for every task.
 
     moves: of each layer. The factors of a block have D + M entries for each task and example, all steps together, the
-    matrix has D M; what they save has to pay for the calls they add. One task alone has its matrix.
+        matrix has D M; what they save has to pay for the calls they add. One task alone has its matrix.
     """
     shapes = [layer.blocks[block] for layer, moving in zip(network.layers, moves) if moving for block in layer.low_rank]
     T, examples = max((len(batch[0]) for batch in batches), default=0), sum(batch[0].shape[1] for batch in batches)

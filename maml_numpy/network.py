@@ -19,7 +19,8 @@ Bars = list[Optional[Array]]  # an array of the shape of each layer's output, in
 class Pass(NamedTuple):
     """The record of one forward pass for the passes after it.
 
-    params, caches: of each layer, in order. taps: the activations handed out, layer name -> (T, N, width).
+    params, caches: of each layer, in order.
+    taps: the activations handed out, layer name -> (T, N, width).
     """
 
     params: Sequence[Views]
@@ -30,11 +31,14 @@ class Pass(NamedTuple):
 class Network:
     """A chain of layers on D input features.
 
-    layers: in order. names: of each, its kind and its place among its kind: dense1, relu1, dense2, …
-    widths: the number of features each gives. taps: names of layers whose outputs the network hands out beside its own.
-    layout: the `Layout` of its flat parameter vector, pieces named "dense1.W" and so on. D, M: features in and out.
+    layers: in order.
+    names: of each, its kind and its place among its kind: dense1, relu1, dense2, …
+    widths: the number of features each gives.
+    taps: names of layers whose outputs the network hands out beside its own.
+    layout: the `Layout` of its flat parameter vector, pieces named "dense1.W" and so on.
+    D, M: features in and out.
     block_names: of each layer, block -> its name in the layout: that of the layer, and of the block where it has more.
-    All passes also take arrays without the task axis, theta (P,) with x (N, D), and then return such.
+        All passes also take arrays without the task axis, theta (P,) with x (N, D), and then return such.
     Raises ValueError for an empty chain, a layer that does not fit the one before it, blocks that do not cover a
     layer's pieces, an unknown tap. Every method raises it for a flat vector of another layout.
     """
@@ -83,8 +87,8 @@ class Network:
     def forward(self, theta: Union[Array, list[Views]], x: Array) -> tuple[Array, Pass]:
         """theta (P,) or (T, P), or what `by_layer` made of it; x (T, N, D) -> y (T, N, M) and what is needed later."""
         params = theta if isinstance(theta, list) else self.by_layer(theta)
-        caches = []
-        taps = {}
+        caches: list[Any] = []
+        taps: dict[str, Array] = {}
         y = x
         for name, layer, views in zip(self.names, self.layers, params):
             y, cache = layer.forward(views, y)  # (network.1)
@@ -97,10 +101,12 @@ class Network:
                  to_x: bool = False) -> tuple[Optional[Array], Bars]:
         """Write dtheta; return dx (T, N, D) and the deltas, the gradient at each layer's output, in order.
 
-        dy: (T, N, M). dtheta: None writes nothing. dtaps: gradients arriving at the tapped activations from elsewhere.
+        dy: (T, N, M).
+        dtheta: None writes nothing.
+        dtaps: gradients arriving at the tapped activations from elsewhere.
         to_x: whether dx is asked for; otherwise it is None, and so are the deltas below the layers that dtheta has a
-        place for. Raises ValueError for a name that is no tap, an array of another shape than the tap, a dtheta of
-        another layout.
+            place for.
+        Raises ValueError for a name that is no tap, an array of another shape than the tap, a dtheta of another layout.
         """
         deltas: Bars = self._nothing.copy()
         dx = self._down(run, dy, self.by_layer(dtheta), dtaps, to_x, passed=deltas.__setitem__)
@@ -109,9 +115,9 @@ class Network:
     def tangent(self, run: Pass, dtheta_bar: Any, dx_bar: Optional[Array] = None) -> Bars:
         """First sweep of second order, input to output: the cotangent of dx, and then of every layer's dy, in order.
 
-        dtheta_bar: (P,) or (T, P), the cotangent of dtheta. dx_bar: that of dx, (T, N, D). None is zero. Each entry is
-        the dx_bar of the layer that follows. The last one is also how the network's output moves with theta and x: a
-        forward derivative.
+        dtheta_bar: (P,) or (T, P), the cotangent of dtheta.
+        dx_bar: that of dx, (T, N, D). None is zero. Each entry is the dx_bar of the layer that follows. The last one is
+            also how the network's output moves with theta and x: a forward derivative.
         """
         bars = [dx_bar]
         for layer, params, cache, dparams_bar in zip(self.layers, run.params, run.caches, self.by_layer(dtheta_bar)):
@@ -128,8 +134,12 @@ class Network:
                      taps_bar: Taps = NO_TAPS, to_x: bool = False) -> Optional[Array]:
         """Second sweep, output to input: the ordinary backward carrying y_bar, adding the curvature of every layer.
 
-        deltas: of `backward`. bars: of `tangent` at dtheta_bar. y_bar: (T, N, M), or None for zero. theta_bar: (P,) or
-        (T, P), overwritten. taps_bar: cotangents arriving at the tapped activations. to_x: whether x_bar is asked for.
+        deltas: of `backward`.
+        bars: of `tangent` at dtheta_bar.
+        y_bar: (T, N, M), or None for zero.
+        theta_bar: (P,) or (T, P), overwritten.
+        taps_bar: cotangents arriving at the tapped activations.
+        to_x: whether x_bar is asked for.
         Returns x_bar (T, N, D), or None for zero or where it is not asked for.
         """
         at = list(zip(run.params, run.caches, deltas, bars, self.by_layer(dtheta_bar)))

@@ -17,10 +17,10 @@ class Objective(Protocol):
     """L(theta, psi; batch), one value per task. Most objectives have no psi.
 
     layout: of theta. theta is (P,) or (T, P); a gradient of a shared theta is the sum over tasks. An objective of one
-    `network` that hands its vectors on to it, and does nothing else with them, may say `blockwise = True`: it is then
-    given `low_rank.Blocks` in the place of (T, P) arrays where that is cheaper.
+        `network` that hands its vectors on to it, and does nothing else with them, may say `blockwise = True`: it is
+        then given `low_rank.Blocks` in the place of (T, P) arrays where that is cheaper.
 
-    A public objective also has a class method `examples`: a list of small instances, which the gradient checks judge,
+    A public objective also has a class method `examples`: a list of small instances, that the gradient checks test,
     each an objective, or a tuple (objective, psi -> the objective with that psi).
     """
 
@@ -41,7 +41,7 @@ class Objective(Protocol):
 
 
 class Record(NamedTuple):
-    """The record of one gradient for second order: the forward pass, the deltas, the loss's cache, and dloss."""
+    """What one gradient leaves for the backward pass: the forward pass, the deltas, the loss's cache, and dloss."""
 
     run: Pass
     deltas: Bars
@@ -83,8 +83,8 @@ class Supervised:
     def second_order(self, record: Record, dtheta_bar: Array, theta_bar: Array) -> None:
         """Write theta_bar, the Hessian times dtheta_bar.
 
-        dtheta_bar: as dtheta was, (P,) or (T, P). theta_bar: (T, P), or (P,) for a theta that all tasks shared, which
-        then takes the sum over tasks.
+        dtheta_bar: as dtheta was, (P,) or (T, P).
+        theta_bar: (T, P), or (P,) for a theta that all tasks shared, which then takes the sum over tasks.
         """
         run, deltas, cache, dloss = record
         bars = self.network.tangent(run, dtheta_bar)  # (objectives.3)

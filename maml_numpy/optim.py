@@ -119,7 +119,8 @@ class AdamState(NamedTuple):
 class Adam:
     """Adam (Kingma & Ba 2015, arXiv:1412.6980) with outer learning rate beta >= 0, a number, `Cosine` or `Linear`.
 
-    rho1, rho2: decay of the two running means, in [0, 1). eps: keeps the division finite, above 0.
+    rho1, rho2: decay of the two running means, in [0, 1).
+    eps: keeps the division finite, above 0.
     Raises ValueError for a number outside its range.
     """
 

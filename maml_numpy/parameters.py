@@ -18,8 +18,9 @@ class Layout:
 
     shapes: piece name, such as "dense1.W", to its shape; pieces lie in the vector in this order.
     blocks: name -> slice, in order, of what a rule takes at once, such as "dense1" for its W with its b; each piece is
-    one where nothing else is said.
-    places: piece name -> (its slice of the vector, its shape). size: P, the number of entries of the vector.
+        one where nothing else is said.
+    places: piece name -> (its slice of the vector, its shape).
+    size: P, the number of entries of the vector.
     Raises ValueError for a size below 1 or for a layout with nothing in it.
     """
 
@@ -78,7 +79,8 @@ def beside(first: Layout, second: Layout, prefix: str) -> Layout:
 class Vector:
     """A (T, P) vector, or its shared start, that is not held as one array: what the inner loop and a network ask of it.
 
-    layers: its blocks as `Network.by_layer` gives them. ndim, dtype, real, sum: as of an array.
+    layers: its blocks as `Network.by_layer` gives them.
+    ndim, dtype, real, sum: as of an array.
     """
 
     layers: list

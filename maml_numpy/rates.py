@@ -17,7 +17,8 @@ Rate = Any  # of one step: a float, a `BlockRates`, or an array (P,)
 class BlockRates:
     """A rate for each block of a layout: a float, which is a constant, or a (1,) array, which may be learned.
 
-    numbers: block name -> its rate, for all blocks of the layout. learned: the names of the arrays among them.
+    numbers: block name -> its rate, for all blocks of the layout.
+    learned: the names of the arrays among them.
     """
 
     __array_ufunc__ = None  # so that no array takes this for an array
@@ -77,7 +78,7 @@ def per_step(alpha: Any, layout: Layout, K: int) -> list[Rate]:
     """The rates of K steps.
 
     alpha: a number; a mapping from names of blocks, or of groups of them such as "dense3", to numbers, and 0 for the
-    rest; an array (P,); or a list or tuple of K of these (or an array (K, P)), one per step.
+        rest; an array (P,); or a list or tuple of K of these (or an array (K, P)), one per step.
     Raises ValueError, naming what was wrong, for a name that no block has, another length than P or K, and what is no
     rate at all.
     """

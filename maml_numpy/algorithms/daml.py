@@ -24,13 +24,18 @@ from .algorithm import MetaGradient, check_shared, check_tasks
 
 @dataclass(frozen=True)
 class DAML:
-    """Adapt theta to unlabelled source inputs by a learned loss, judge it on labelled target examples, and learn theta
+    """Adapt theta to unlabelled source inputs by a learned loss, test it on labelled target examples, and learn theta
     and the loss's psi through the inner steps.
 
-    outer: the loss on target examples, of the main network. loss_network: on [y, taps…]. criterion: the distance of its
-    output from zero. alpha: inner learning rate, as for MAML. K: inner steps, at least 0; none
-    adapts nothing. keep_caches: as for MAML. What is learned is one vector, theta and then psi; see `split`.
-    There is no first-order form: its psi_bar is zero, so psi would stay at its random start.
+    outer: the loss on target examples, of the main network.
+    loss_network: on [y, taps…].
+    criterion: the distance of its output from zero.
+    alpha: inner learning rate, as for MAML.
+    K: inner steps, at least 0; none adapts nothing.
+    keep_caches: as for MAML.
+
+    The learned vector is theta and then psi; see `split`. There is no first-order form: its psi_bar is zero, so psi
+    would stay at its random start.
     Raises ValueError for K < 0 and for what `rates.fixed` refuses.
     """
 

@@ -22,7 +22,10 @@ from .algorithm import MetaGradient, check_shared, check_tasks
 class _LearnedRates:
     """Adapt with rates that are learned with theta, as one vector: theta and then the rates; see `split`.
 
-    objective: inner and outer loss. K: inner steps, at least 1. keep_caches: as for MAML. Raises ValueError for K < 1.
+    objective: inner and outer loss.
+    K: inner steps, at least 1.
+    keep_caches: as for MAML.
+    Raises ValueError for K < 1.
     """
 
     objective: Objective

@@ -20,9 +20,13 @@ from .algorithm import MetaGradient, check_shared, check_tasks
 class Reptile:
     """Take K inner steps on minibatches of each task's support set; the way to where they lead stands for the gradient.
 
-    objective: of the inner steps. alpha: inner learning rate, as for MAML. K: inner steps, at least 1. minibatch:
-    examples of each step, the next ones in the support set's order, from its beginning again when it ends. Updated by
-    SGD with an outer rate beta in (0, 1], theta moves that share of the way to the mean of the adapted parameters.
+    objective: of the inner steps.
+    alpha: inner learning rate, as for MAML.
+    K: inner steps, at least 1.
+    minibatch: examples of each step, the next ones in the support set's order, from its beginning again when it ends.
+
+    Updated by SGD with an outer rate beta in (0, 1], theta moves by that fraction towards the mean of the adapted
+    parameters.
     Raises ValueError for K < 1, minibatch < 1, and for what `rates.fixed` refuses.
     """
 

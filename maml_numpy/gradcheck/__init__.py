@@ -1,6 +1,6 @@
-"""Judges derivatives: a layer, loss, objective or algorithm in one call. See derivations/10_gradcheck.md.
+"""Checks derivatives: a layer, loss, objective or algorithm in one call. See derivations/10_gradcheck.md.
 
-`catalogue.rows` judges everything in the package, `devices.rows` compares another array library with NumPy.
+`catalogue.rows` checks everything in the package, `devices.rows` compares another array library with NumPy.
 """
 
 from .check import GradcheckError, check_algorithm, check_layer, check_loss, check_objective

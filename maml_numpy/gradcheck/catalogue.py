@@ -1,4 +1,4 @@
-"""All there is to judge: every public rule by its own examples, and what is built of them."""
+"""All there is to check: every public rule by its own examples, and what is built of them."""
 
 import inspect
 from functools import partial
@@ -41,7 +41,7 @@ def cases() -> Iterator[Case]:
 
 
 def rows(*only: str) -> Iterator[Row]:
-    """Judge every subject whose name begins with one of `only`, or all; yields verdicts as they fall. An error in a
+    """Check every subject whose name begins with one of `only`, or all; yields verdicts as they fall. An error in a
     rule is a row that fails."""
     for name, claims in cases():
         if chosen(name, only):
@@ -76,7 +76,7 @@ def examples(cls: Any) -> list[tuple[Any, ...]]:
     found = [one if isinstance(one, tuple) else (one,) for one in given]
     if not any(type(one[0]) is cls for one in found):
         raise ValueError(f"{cls.__name__} has no examples of its own: a public rule gives some by a class method "
-                         "`examples`, so that it can be judged")
+                         "`examples`, so that it can be checked")
     return found
 
 
@@ -126,9 +126,9 @@ def supervised_claims(subject: str, objective: Supervised) -> Iterator[Any]:
 def learned_claims(subject: str, objective: Supervised) -> Iterator[Any]:
     """The loss that is learned for an objective's network, with its criterion."""
     rng = np.random.default_rng(18)
-    outer, judge = tapped(objective)
-    theta, psi = theta_of(outer.network, rng, False), theta_of(judge, rng, False)
-    of_psi = partial(LearnedLoss, outer.network, judge, outer.criterion)
+    outer, loss_network = tapped(objective)
+    theta, psi = theta_of(outer.network, rng, False), theta_of(loss_network, rng, False)
+    of_psi = partial(LearnedLoss, outer.network, loss_network, outer.criterion)
     batch = Inputs(rng.standard_normal((T, N, WIDTHS[0])))
     zeros = frozenset(learned_zeros(outer, "") | learned_zeros(outer, "psi "))
     return objective_claims(subject, of_psi(psi), theta, batch, rng, of_psi, zeros)

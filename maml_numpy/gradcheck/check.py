@@ -1,4 +1,4 @@
-"""Checks a rule in one call: all of its derivatives, raising with the rows that fail."""
+"""For authors of a rule: one call checks all of it, and raises with the rows that fail."""
 
 import importlib.util
 import inspect
@@ -38,10 +38,11 @@ class GradcheckError(AssertionError):
 
 
 def check_layer(layer: Layer, x: Any = None, D: Optional[int] = None, rng: Generator = None) -> list[Row]:
-    """Judge the six maps of a layer, with shared parameters and with each task's own; return the rows.
+    """Check the six maps of a layer, with shared parameters and with each task's own; return the rows.
 
-    x: an input (T, N, D) with one task at least, away from kinks; drawn, away from zero, where it is not given. D: its
-    width, for a layer that takes any; 4 where it is not given. rng: of what is drawn.
+    x: an input (T, N, D) with one task at least, away from kinks; drawn, away from zero, where it is not given.
+    D: its width, for a layer that takes any; 4 where it is not given.
+    rng: of what is drawn.
     Raises TypeError for what is no layer, ValueError, naming the map, where one breaks the contract, and
     `GradcheckError` where a row fails.
     """
@@ -50,10 +51,11 @@ def check_layer(layer: Layer, x: Any = None, D: Optional[int] = None, rng: Gener
 
 
 def check_loss(loss: Any, y: Optional[Array] = None, target: Any = None, rng: Generator = None) -> list[Row]:
-    """Judge the three maps of a loss; return the rows.
+    """Check the three maps of a loss; return the rows.
 
-    y: outputs (T, N, M), and target, an array or a tuple of arrays (T, N, …), together away from kinks; drawn, both
-    (2, 3, 4), where they are not given. Raises as `check_layer` does.
+    y: outputs (T, N, M), and target, an array or a tuple of arrays (T, N, …), together away from kinks; drawn, both (2,
+        3, 4), where they are not given.
+    Raises as `check_layer` does.
     """
     check_instance("check_loss", "a loss", loss, LOSS)
     if isinstance(loss, Layer):
@@ -63,11 +65,12 @@ def check_loss(loss: Any, y: Optional[Array] = None, target: Any = None, rng: Ge
 
 def check_objective(objective: Any, of_psi: Optional[Callable[[Array], Any]] = None, theta: Optional[Array] = None,
                     batch: Any = None, rng: Generator = None) -> list[Row]:
-    """Judge an objective's gradient, and its vector-Jacobian product in theta and psi; return the rows.
+    """Check an objective's gradient, and its vector-Jacobian product in theta and psi; return the rows.
 
-    of_psi: psi -> the objective with that psi, for one that has an attribute psi. theta: (P,), and batch, of T tasks;
-    drawn by the widths of objective.network where they are not given, and with theta psi too. Raises as `check_layer`
-    does.
+    of_psi: psi -> the objective with that psi, for one that has an attribute psi.
+    theta: (P,), and batch, of T tasks; drawn by the widths of objective.network where they are not given, and with
+        theta psi too.
+    Raises as `check_layer` does.
     """
     check_instance("check_objective", "an objective", objective, OBJECTIVE)
     return _settled(objective_subjects("", objective, of_psi, theta, batch, rng))
@@ -75,7 +78,7 @@ def check_objective(objective: Any, of_psi: Optional[Callable[[Array], Any]] = N
 
 def check_algorithm(algorithm: Any, support: Any = None, query: Any = None, theta: Optional[Array] = None,
                     zeros: Any = (), rng: Generator = None) -> list[Row]:
-    """Judge an algorithm's whole meta-gradient, entry by entry; return the rows.
+    """Check an algorithm's whole meta-gradient, entry by entry; return the rows.
 
     It is held to the gradient of the mean of the losses, or of what the algorithm's own `stands_for` gives (see
     `algorithms.Algorithm`). support, query: of the same tasks, and theta (P,); drawn by the widths of its objective's
@@ -171,7 +174,7 @@ def file_subjects(place: str) -> Iterator[tuple[str, Callable[[], Iterator[Any]]
     if not hasattr(module, name):
         there = [key for key, one in vars(module).items() if getattr(one, "__module__", "") == module.__name__
                  and not inspect.isfunction(one)]
-        wrong = f"{path} has no {name}" if name else f"name what to judge, as {path}:Name"
+        wrong = f"{path} has no {name}" if name else f"name what to check, as {path}:Name"
         raise ValueError(f"{wrong}; it has {', '.join(there) or 'no class or instance of its own'}")
     rule = getattr(module, name)
     found = [rule]

@@ -83,8 +83,9 @@ def objective_claims(subject: str, objective: Any, theta: Array, batch: Any, rng
                      signs: Optional[Callable[[Array], Array]] = None) -> Iterator[Claim | DirectionClaim | Row]:
     """The gradient of an objective, and its vector-Jacobian product in theta (P,), and in psi where there is one.
 
-    of_psi: psi -> the objective with this psi, for an objective that has an attribute psi. zeros: the results that are
-    zero by structure, such as "dense3.b_bar" or "psi dense2.b_bar"; `bias_zeros` where they are not given.
+    of_psi: psi -> the objective with this psi, for an objective that has an attribute psi.
+    zeros: the results that are zero by structure, such as "dense3.b_bar" or "psi dense2.b_bar"; `bias_zeros` where they
+        are not given.
     """
     tasks, zeros = len(batch[0]), bias_zeros(objective) if zeros is None else zeros
     dloss, (u, v) = rng.uniform(0.5, 1.5, tasks), rng.standard_normal((2, theta.size))

@@ -216,7 +216,7 @@ def check_shape(rule: Any, method: str, tensor: str, found: Any, shape: tuple[in
 
 
 def check_complex(rule: Any, method: str, tensor: str, given: Any, found: Array) -> None:
-    """Raise ValueError where a map drops the imaginary part of what it is given: no complex step can judge it."""
+    """Raise ValueError where a map drops the imaginary part of what it is given: no complex step can check it."""
     if isinstance(given, np.ndarray) and given.dtype.kind == "c" and found.dtype.kind != "c":
         raise ValueError(f"{type(rule).__name__}.{method} must give a complex {tensor} for complex numbers, got "
                          f"{found.dtype}: decide on the real part, as in (x.real > 0) * x, and take no abs, sign, "

@@ -15,7 +15,7 @@ from .problems import problem
 
 
 def cases() -> Iterator[tuple[str, Callable[[], Iterator[Any]]]]:
-    """(name, claims) of what there is to judge."""
+    """(name, claims) of what there is to check."""
     for kind, model in (("convolution", smooth), ("convolution and pooling", pooled)):
         yield f"{kind}, objective", partial(composed_claims, f"{kind}, objective", model())
         for K in (1, 2):

@@ -82,7 +82,7 @@ class Plain(Supervised):
 
 
 def cases() -> Iterator[tuple[str, Callable[[], Iterator[Any]]]]:
-    """(name, claims) of what there is to judge."""
+    """(name, claims) of what there is to check."""
     for name, algorithm in algorithms().items():
         yield f"factors, {name}", partial(factor_claims, f"factors, {name}", algorithm)
     yield "factors, Gain(3)", partial(layer_claims, "factors, Gain(3)", Gain(3), True)

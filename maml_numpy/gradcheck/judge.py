@@ -1,4 +1,4 @@
-"""The tools of the judge: differences, the complex step, and verdicts. They know no rule; see
+"""The tools of the checker: differences, the complex step, and verdicts. They know no rule; see
 derivations/10_gradcheck.md.
 
 Everything here works on the host in float64 and complex128 and returns data.
@@ -23,9 +23,14 @@ Curve = Callable[[complex], Array]  # eps, real or complex -> array
 class Row(NamedTuple):
     """One verdict.
 
-    subject, tensor: what is judged. method: how. error: relative to the larger of the two largest entries (absolute
-    where zero is declared); NaN when there is nothing to compare. tolerance: the largest error that passes. entries,
-    skipped: numbers compared, and left out because the step crossed a kink. passed: the verdict. reason: why not.
+    subject, tensor: what is checked.
+    method: how.
+    error: relative to the larger of the two largest entries (absolute where zero is declared); NaN when there is
+        nothing to compare.
+    tolerance: the largest error that passes. entries,
+    skipped: numbers compared, and left out because the step crossed a kink.
+    passed: the verdict.
+    reason: why not.
     """
 
     subject: str
@@ -42,9 +47,10 @@ class Row(NamedTuple):
 class Claim(NamedTuple):
     """A claimed gradient: that of `phi` at `at`.
 
-    value: the claimed gradient, in the shape of `at`. phi: array like `at`, real or complex -> scalar. zero: the rule
-    declares this gradient zero by structure. signs: array like `at` -> the signs of everything that has a kink, or
-    None for a smooth phi.
+    value: the claimed gradient, in the shape of `at`.
+    phi: array like `at`, real or complex -> scalar.
+    zero: the rule declares this gradient zero by structure.
+    signs: array like `at` -> the signs of everything that has a kink, or None for a smooth phi.
     """
 
     subject: str
@@ -59,7 +65,9 @@ class Claim(NamedTuple):
 class DirectionClaim(NamedTuple):
     """A claimed directional derivative: d/d eps of `curve` at eps = 0.
 
-    value: the claimed derivative. curve: eps, real or complex -> array like `value`. zero: as in `Claim`.
+    value: the claimed derivative.
+    curve: eps, real or complex -> array like `value`.
+    zero: as in `Claim`.
     """
 
     subject: str
@@ -114,7 +122,7 @@ def verdict(subject: str, tensor: str, method: str, value: Array, reference: Arr
 
     zero: the claim must be exactly zero and the reference zero within `tolerance`; otherwise neither may vanish.
     kept: entries to compare, bool in the same shape; None for all. A wrong shape, nothing to compare, a number that is
-    not finite and an undeclared zero all fail.
+        not finite and an undeclared zero all fail.
     """
     value, reference = np.asarray(value), np.asarray(reference)
     if value.shape != reference.shape:
@@ -183,14 +191,16 @@ def by_piece(subject: str, prefix: str, layout: Layout, gradient: Array, theta: 
 def v_curve(claim: DirectionClaim, steps: Array, slope: Callable[[Curve, float], Array] = difference_slope) -> Array:
     """Relative error of a slope at every step h: falls with h^2 until rounding, epsilon / h for differences, rules.
 
-    steps: (S,), positive. slope: one of the two above. Returns (S,).
+    steps: (S,), positive.
+    slope: one of the two above.
+    Returns (S,).
     """
     scale = np.abs(claim.value).max()
     return np.array([np.abs(slope(claim.curve, h) - claim.value).max() / scale for h in steps])
 
 
 def fourfold(claim: DirectionClaim, h: float = 1e-3) -> Row:
-    """Judge that the difference's error falls fourfold when h halves, as curvature without a kink must make it.
+    """Check that the difference's error falls fourfold when h halves, as curvature without a kink must make it.
 
     The error reported is that of the ratio, relative to 4.
     """

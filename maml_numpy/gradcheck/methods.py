@@ -23,7 +23,7 @@ Path = Callable[[Array], tuple[list[Array], list[Any]]]  # theta -> the theta_k,
 
 
 class Meta(NamedTuple):
-    """theta, and the meta-batch at which an algorithm is judged."""
+    """theta, and the meta-batch at which an algorithm is checked."""
 
     theta: Array
     support: Any
@@ -34,10 +34,12 @@ def algorithm_claims(subject: str, algorithm: Any, at: Meta, phi: Optional[Phi] 
                      zeros: Any = (), recomputed: float = 0.0) -> Iterator[Any]:
     """The whole meta-gradient, entry by entry, against phi; its precision, and its manners.
 
-    phi: theta (P,) -> the number whose gradient is theta_bar; where it is not given, what the algorithm's
-    `stands_for` says, or else the mean of the losses. signs: as of a `Claim`. zeros: names such as "dense3.b_bar" of
-    pieces where the gradient is zero by structure. recomputed: the tolerance of theta_bar with and without kept caches.
-    In arrays the two are equal; in factors their last bits may differ.
+    phi: theta (P,) -> a number whose gradient is theta_bar; where it is not given, what the algorithm's `stands_for`
+        says, or else the mean of the losses.
+    signs: as of a `Claim`.
+    zeros: names such as "dense3.b_bar" of pieces where the gradient is zero by structure.
+    recomputed: the tolerance of theta_bar with and without kept caches. In arrays the two are equal; in factors their
+        last bits may differ.
     """
     losses, theta_bar = meta_gradient(algorithm, at)
     for claim in by_piece(subject, "", algorithm.layout, theta_bar, at.theta, phi or stands_for(algorithm, at), signs,
@@ -119,8 +121,11 @@ def joint_claims(subject: str, objective: Supervised) -> Iterator[Any]:
 
 
 def learned_zeros(outer: Supervised, prefix: str) -> set[str]:
-    """Biases on which a learned loss's gradient does not depend: under L1 what only moves the judge's output, which
-    enters by its sign alone; with ReLU also what only moves activations, which enter by their masks alone."""
+    """Biases that leave a learned loss's gradient as it is.
+
+    Under L1 they are those that move only the loss network's output, which enters by its sign alone; with ReLU also
+    those that move only activations, which enter by their masks alone.
+    """
     if "y_bar" not in outer.criterion.zeros:
         return set()
     relu = isinstance(outer.network.layers[1], ReLU)
@@ -129,13 +134,13 @@ def learned_zeros(outer: Supervised, prefix: str) -> set[str]:
     return {f"{prefix}dense{i}.b_bar" for i in (1, 2) if i == 2 or relu}
 
 
-def daml_claims(subject: str, outer: Supervised, judge: Network, K: int, alpha: Any = 0.2) -> Iterator[Any]:
+def daml_claims(subject: str, outer: Supervised, loss_network: Network, K: int, alpha: Any = 0.2) -> Iterator[Any]:
     """The whole meta-gradient of DAML, by theta and by psi, against J."""
     rng = np.random.default_rng(19)
-    both = np.concatenate([theta_of(outer.network, rng, False), theta_of(judge, rng, False)])
+    both = np.concatenate([theta_of(outer.network, rng, False), theta_of(loss_network, rng, False)])
     source = Inputs(rng.standard_normal((T, K, WIDTHS[0])))
     query = Batch(rng.standard_normal((T, N_QUERY, WIDTHS[0])), rng.standard_normal((T, N_QUERY, WIDTHS[-1])))
-    algorithm, at = DAML(outer, judge, outer.criterion, alpha, K), Meta(both, source, query)
+    algorithm, at = DAML(outer, loss_network, outer.criterion, alpha, K), Meta(both, source, query)
     batches, rates = [Inputs(source.x[:, k:k + 1]) for k in range(K)], per_step(alpha, outer.layout, K)
 
     def path(both: Array) -> tuple[list[Array], list[Any]]:

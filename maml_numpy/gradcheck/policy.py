@@ -25,7 +25,7 @@ A = 3
 
 
 def cases() -> Iterator[tuple[str, Callable[[], Iterator[Any]]]]:
-    """(name, claims) of what there is to judge."""
+    """(name, claims) of what there is to check."""
     for rows in (1, 3, 2 * sparse.BLOCK + 8):
         name = f"sparse, {rows} random rows"
         yield name, partial(sparse_claims, name, rows)

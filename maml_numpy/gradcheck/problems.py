@@ -62,7 +62,7 @@ def away_from_zero(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
 
 
 def tapped(objective: Supervised) -> tuple[Supervised, Network]:
-    """The same objective on a network that hands out both hidden activations, and a judge that takes [y, h2, h1]."""
+    """The same objective on a network tapped at both hidden activations, and a loss network on [y, h2, h1]."""
     layers = objective.network.layers
     kind, widths = type(layers[1]), [layer.D for layer in layers if isinstance(layer, Dense)] + [objective.network.M]
     taps = [f"{kind.__name__.lower()}{i}" for i in range(len(widths) - 2, 0, -1)]

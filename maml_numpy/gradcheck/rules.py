@@ -19,8 +19,10 @@ def layer_claims(subject: str, layer: Layer, own: bool = False, x: Any = None, D
                  rng: Optional[np.random.Generator] = None) -> Iterator[Claim | DirectionClaim | Row]:
     """All six maps of one layer.
 
-    own: every task has parameters of its own. x: (T, N, D) away from kinks, or an input of another kind, which has no
-    gradient and no task axis; drawn where it is not given. D: its width, where the layer takes any.
+    own: every task has parameters of its own.
+    x: (T, N, D) away from kinks, or an input of another kind, which has no gradient and no task axis; drawn where it is
+        not given.
+    D: its width, where the layer takes any.
     """
     maps = Maps(layer)
     at = drawn_for(maps, own, x, D, np.random.default_rng(11) if rng is None else rng)
@@ -137,7 +139,7 @@ def loss_claims(subject: str, loss: Any, y: Optional[Array] = None, target: Any 
     """All three maps of one loss, in y.
 
     y: outputs (T, N, M) and target: arrays (T, N, …) of what they should have been, together away from kinks; drawn
-    where they are not given.
+        where they are not given.
     """
     rng = np.random.default_rng(12) if rng is None else rng
     if y is None:
@@ -180,7 +182,7 @@ def loss_results(loss: Any, v: Point) -> Results:
 
 
 def loss_watched(loss: Any, v: Point) -> str:
-    """The same as `watched`, for a loss."""
+    """Like `watched`, for a loss."""
     before = snapshot(v)
     _, cache = _pair(loss, v)
     kept = snapshot(cache)

@@ -21,7 +21,7 @@ FILTERS = 3
 
 
 def cases() -> Iterator[tuple[str, Callable[[], Iterator[Any]]]]:
-    """(name, claims) of what there is to judge."""
+    """(name, claims) of what there is to check."""
     yield "codes", partial(code_claims, "codes")
     for kind in ("soft", "hard", "Bernoulli", "deterministic"):
         yield f"predictor, {kind}", partial(predictor_claims, f"predictor, {kind}", kind)

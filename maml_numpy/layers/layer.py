@@ -13,7 +13,7 @@ class Layer:
     shapes: parameter name -> shape, in the order they lie in the flat vector.
     D, M: features in and out, of a layer that fixes them; a layer without them takes and keeps any.
     low_rank: names of the blocks that meet the data through the three operations of `products` alone, so that factors
-    may stand in for them (derivations/16_low_rank.md).
+        may stand in for them (derivations/16_low_rank.md).
     zeros: the results that are zero by structure, such as {"b_bar"}; the gradient checks hold the rule to it.
 
     Activations are (T, N, width): tasks, examples, features; one task alone may come as (N, width). A block is (*shape)
@@ -68,7 +68,7 @@ class Layer:
 
     @classmethod
     def examples(cls) -> list[Any]:
-        """Small layers of this class, all sizes different, which the gradient checks judge: each a layer, or a tuple
+        """Small layers of this class, all sizes different, that the gradient checks test: each a layer, or a tuple
         (layer, x) of one and an input x for it. A public layer must have one."""
         return []
 

@@ -30,7 +30,9 @@ class Implicit:
 def times(x: Array, W: Any) -> Array:
     """x W.
 
-    x: (T, N, D). W: (D, M) or (T, D, M). Returns (T, N, M).
+    x: (T, N, D).
+    W: (D, M) or (T, D, M).
+    Returns (T, N, M).
     """
     if isinstance(W, Implicit):
         return W.times(x)
@@ -45,7 +47,9 @@ def times(x: Array, W: Any) -> Array:
 def times_transposed(dy: Array, W: Any) -> Array:
     """dy Wᵀ.
 
-    dy: (T, N, M). W: (D, M) or (T, D, M). Returns (T, N, D).
+    dy: (T, N, M).
+    W: (D, M) or (T, D, M).
+    Returns (T, N, D).
     """
     if isinstance(W, Implicit):
         return W.times_transposed(dy)
@@ -61,7 +65,9 @@ def times_transposed(dy: Array, W: Any) -> Array:
 def outer(x: Array, dy: Array, out: Any) -> None:
     """Write xᵀ dy, summed over examples, and over tasks too when `out` is shared.
 
-    x: (T, N, D). dy: (T, N, M). out: (D, M) or (T, D, M), overwritten.
+    x: (T, N, D).
+    dy: (T, N, M).
+    out: (D, M) or (T, D, M), overwritten.
     """
     if isinstance(out, Implicit):
         out.write_outer(x, dy)

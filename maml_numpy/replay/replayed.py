@@ -29,7 +29,7 @@ class Replayed:
 
     The first two meta-batches of a shape are traced. Where both did the same, all further ones of that shape are
     replayed: the same array operations, without Python between them and without new memory for each. An algorithm that
-    cannot be replayed runs without from then on, and a ReplayWarning says why.
+        cannot be replayed runs without from then on, and a ReplayWarning says why.
 
     algorithm: what to replay. It is a frozen value: its `meta_gradient` depends on its arguments alone, and other
         numbers, such as those of a schedule, are another algorithm. A number that changes between the first two calls

@@ -265,7 +265,7 @@ class Traced(NDArrayOperatorsMixin):
         if name.startswith("_") or method is None:
             raise AttributeError(f"a traced array has no {name}")
         if not callable(method):
-            self._trace.refuse(f"read the attribute {name} of an array")
+            self._trace.refuse(f"read the attribute {name} of an array; use indices and functions of array_module(x)")
         return partial(self._trace.call, method, self)
 
     def __setattr__(self, name: str, value: Any) -> None:
