@@ -192,7 +192,7 @@ def test_script_judges_what_stands_in_a_users_file(users, capsys):
 @pytest.mark.parametrize("place, words", [
     ("none.py:X", "there is no file"),
     ("mine.py:Nope", "mine.py has no Nope; it has Softplus, Wrong, Needs, instance, Loss"),
-    ("mine.py", "name what to judge, as"), ("mine.py:Needs", "needs size: name an instance in its place"),
+    ("mine.py", "name what to check, as"), ("mine.py:Needs", "needs size: name an instance in its place"),
     ("mine.py:number", "int is no layer"), ("broken.py:X", "broken.py cannot be imported: ZeroDivisionError"),
 ])
 def test_a_mistake_about_a_users_file_is_one_line(users, capsys, place, words):
