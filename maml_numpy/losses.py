@@ -23,7 +23,7 @@ class Loss(Protocol):
     zeros: the results that are zero by structure. `dloss` (T,) is the gradient arriving at each task's loss: ones for
         the inner losses themselves, 1/T for their mean; it is a constant of the computation and has no cotangent.
 
-    A public loss also has a class method `examples`: a list of small instances, that the gradient checks test, each a
+    A public loss also has a class method `examples`: a list of small instances, which the gradient checks test, each a
     loss, or a tuple (loss, y, target) of one and what to check it on.
     """
 

@@ -20,7 +20,7 @@ class Objective(Protocol):
         `network` that hands its vectors on to it, and does nothing else with them, may say `blockwise = True`: it is
         then given `low_rank.Blocks` in the place of (T, P) arrays where that is cheaper.
 
-    A public objective also has a class method `examples`: a list of small instances, that the gradient checks test,
+    A public objective also has a class method `examples`: a list of small instances, which the gradient checks test,
     each an objective, or a tuple (objective, psi -> the objective with that psi).
     """
 

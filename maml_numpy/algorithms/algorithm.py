@@ -34,7 +34,7 @@ def check_tasks(support: Any, query: Any) -> int:
 class Algorithm(Protocol):
     """One outer gradient from one meta-batch. layout: of theta.
 
-    A public algorithm also has a class method `examples`: a list of small instances, that the gradient checks test,
+    A public algorithm also has a class method `examples`: a list of small instances, which the gradient checks test,
     each an algorithm, or a tuple (algorithm, support) of one and the support of a meta-batch for it. One whose
     theta_bar is not the gradient of the mean loss has a method `stands_for`, of the arguments of `meta_gradient`: it
     returns the function of theta whose gradient at theta is theta_bar, or None for the mean loss.

@@ -68,7 +68,7 @@ class Layer:
 
     @classmethod
     def examples(cls) -> list[Any]:
-        """Small layers of this class, all sizes different, that the gradient checks test: each a layer, or a tuple
+        """Small layers of this class, all sizes different, which the gradient checks test: each a layer, or a tuple
         (layer, x) of one and an input x for it. A public layer must have one."""
         return []
 
