@@ -99,15 +99,15 @@ def caught(path, source, timeout=None):
 def main():
     """Print a line per mutation; returns 1 when one survives, 2 when the tests fail on the code as it is."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--count", type=int, default=20)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--count", type=int, default=20, help="mutations to try; default 20")
+    parser.add_argument("--seed", type=int, default=0, help="random seed of their choice; default 0")
     args = parser.parse_args()
     if args.count < 1:
         parser.error(f"--count must be at least 1, got {args.count}")
     if importlib.util.find_spec("pytest") is None:
         parser.error('needs pytest: python -m pip install -e ".[test]"')
     files, places = rule_files(), []
-    print(f"{len(files)} files with derivatives; the tests as they are, first", flush=True)
+    print(f"{len(files)} files with derivatives; first the tests on the code as it is, for some minutes", flush=True)
     for path in files:
         source = (PACKAGE / path).read_text()
         places += [(path, source, index) for index in range(len(list(mutations(ast.parse(source)))))]
@@ -115,15 +115,18 @@ def main():
     if caught(files[0], ast.unparse(ast.parse((PACKAGE / files[0]).read_text()))):
         print("the tests fail without any mutation", file=sys.stderr)
         return 2
-    timeout = 60 + 3 * (time.monotonic() - begin)
+    seconds = time.monotonic() - begin
+    timeout = 60 + 3 * seconds
     chosen = random.Random(args.seed).sample(places, min(args.count, len(places)))
+    print(f"they pass in {seconds:.0f} s; {len(chosen)} mutations take at most about "
+          f"{len(chosen) * seconds / 60:.0f} minutes", flush=True)
     survived = 0
     for number, (path, source, index) in enumerate(chosen, 1):
         line, before, after, changed = mutated(source, index)
+        print(f"{number}/{len(chosen)} {path}:{line}  {before}  ->  {after}", end="  ", flush=True)
         alive = not caught(path, changed, timeout)
         survived += alive
-        word = "SURVIVED" if alive else "caught"
-        print(f"{number}/{len(chosen)} {word:<9} {path}:{line}  {before}  ->  {after}", flush=True)
+        print("SURVIVED" if alive else "caught", flush=True)
     print(f"{len(chosen) - survived} of {len(chosen)} caught (of {len(places)} possible)")
     return 1 if survived else 0
 

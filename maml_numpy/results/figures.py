@@ -2,45 +2,57 @@
 
 from itertools import cycle
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Mapping, NamedTuple, Optional, Sequence
+from typing import TYPE_CHECKING, Any, Mapping, NamedTuple, Optional, Sequence, Union
 from zlib import crc32
 
 import numpy as np
 
 from ..backend import Array
 from ..runs.files import replacing
-from .errors import ErrorResults
+from .errors import TUNED, ErrorResults
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 # Okabe and Ito's palette, distinguishable with every common kind of colour blindness.
-BLACK = "#000000"
-ORANGE = "#E69F00"
-BLUE = "#0072B2"
-GREEN = "#009E73"
-RED = "#D55E00"
-PURPLE = "#CC79A7"
+BLACK, ORANGE, BLUE, GREEN, RED, PURPLE = "#000000", "#E69F00", "#0072B2", "#009E73", "#D55E00", "#CC79A7"
 SKY = "#56B4E9"
+GREY = "#7F7F7F"
+PALETTE = (BLUE, RED, GREEN, ORANGE, PURPLE, SKY)
 OFF_SCALE = 1e9  # an error that no axis shows
-FLOOR = 1e-12  # of a band on a logarithmic axis, far below what one shows
+REACHES_ZERO = "95% interval reaches zero"
 
 STYLES = ((BLUE, "-"), (RED, "--"), (GREEN, "-."), (ORANGE, ":"), (PURPLE, (0, (5, 1, 1, 1, 1, 1))),
-          (BLACK, (0, (1, 2))), (SKY, "-"))
-METHOD_COLORS = {"MAML": BLUE, "FO-MAML": SKY, "DAML": BLUE, "Reptile": GREEN, "Meta-SGD": ORANGE,
-                 "joint training": RED, "plain fit of sin(x)": RED, "random start": BLACK, "PPO": BLUE,
-                 "PPO with a critic": BLUE, "REINFORCE": ORANGE, "TRPO": GREEN, "variational": BLUE,
-                 "deterministic": RED}
+          (BLACK, (0, (1, 2))), (SKY, "-"))  # of lines that stand for no method, in this order
+
+LineStyle = Union[str, tuple[int, tuple[float, ...]]]
+DASH_DOT_DOT: LineStyle = (0, (5, 1, 1, 1, 1, 1))
+# How each method is drawn in every figure: one colour for a method, one line style for a variant of it.
+METHODS: dict[str, tuple[str, LineStyle]] = {
+    "MAML": (BLUE, "-"), "MAML, our setting": (BLUE, "-"), "MAML, the post's setting": (BLUE, "--"),
+    "MAML, a meta-batch": (BLUE, "-"), "MAML, one task": (BLUE, "--"),
+    "FO-MAML": (SKY, "--"), "Reptile": (GREEN, "-."), "Meta-SGD": (PURPLE, DASH_DOT_DOT),
+    "joint training": (ORANGE, "--"), "plain fit of sin(x)": (ORANGE, "-."), "random start": (GREY, ":"),
+    "DAML, our setting": (RED, "-"), "DAML, the post's setting": (RED, "--"),
+    "PPO with a critic": (BLUE, "-"), "PPO, our setting": (BLUE, "-"), "PPO, the post's setting": (SKY, "--"),
+    "REINFORCE": (ORANGE, "-."), "TRPO": (GREEN, DASH_DOT_DOT),
+    "variational": (PURPLE, "-"), "deterministic": (GREEN, "--"),
+}
+TUNED_STYLE: LineStyle = (0, (1, 1.5))
+OTHER_STYLES: tuple[LineStyle, ...] = ("-", (0, (6, 2)), (0, (3, 1, 1, 1)))
 
 
-def method_style(title: str) -> tuple[str, Any]:
-    """The colour and line style of a method, by its title: the same in every figure.
+def method_style(title: str) -> tuple[str, LineStyle]:
+    """Return the (colour, line style) that a method has in every figure.
 
-    A variant, which has a comma in its title, shares the method's colour and is dashed, but for "our setting".
+    title: of the method; a title without an entry always gets the same style of its own.
     """
-    method, _, variant = title.partition(", ")
-    color = METHOD_COLORS.get(method) or (PURPLE, ORANGE, GREEN, SKY)[crc32(method.encode()) % 4]
-    return color, "-" if variant in ("", "our setting", "a meta-batch") else "--"
+    if title in METHODS:
+        return METHODS[title]
+    if title.endswith(TUNED):
+        return method_style(title.removesuffix(TUNED))[0], TUNED_STYLE
+    style, color = divmod(crc32(title.encode()) % (len(PALETTE) * len(OTHER_STYLES)), len(PALETTE))
+    return PALETTE[color], OTHER_STYLES[style]
 
 
 def steps_label(k: int) -> str:
@@ -51,10 +63,10 @@ def steps_label(k: int) -> str:
 class Panel(NamedTuple):
     """Predictions on one task.
 
-    title: of the panel.
-    support_x: the inputs of the support set, (N,).
-    support_y: their labels, (N,); None for a support set without labels.
-    x: (G,) inputs.
+    title: of the panel; that of a method gives the predictions their colour.
+    support_x: (N,) inputs adapted to.
+    support_y: (N,) their labels, or None where they have none.
+    x: (G,) inputs of the curves.
     predictions: label -> (G,), in the order of the adaptation steps.
     truth: (G,), or None where it is unknown.
     """
@@ -68,39 +80,57 @@ class Panel(NamedTuple):
 
 
 def adaptation_panels(panels: Sequence[Panel], suptitle: str, columns: int = 0) -> "Figure":
-    """Draw panels side by side, or in rows of `columns`: the truth, the support examples, the predictions."""
+    """Draw panels side by side, or in rows of `columns`: the truth, the support examples, the predictions.
+
+    A panel's predictions have one colour, the darker the later.
+    """
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
     columns = columns or len(panels)
     rows = -(-len(panels) // columns)
     figure = Figure(figsize=(max(4.2 * columns, 6.4), 0.8 + 3.0 * rows), layout="constrained")
     axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
-    styles = [(GREEN, ":"), (ORANGE, "--"), (BLUE, "-."), (RED, (0, (5, 1))), (SKY, "-")]
+    legend: dict[str, Any] = {}
     for ax, panel in zip(axes.flat, panels):
         if panel.truth is not None:
-            ax.plot(panel.x, panel.truth, color=BLACK, lw=1.2, label="truth")
-        for (label, y), (color, style) in zip(panel.predictions.items(), cycle(styles)):
-            ax.plot(panel.x, y, color=color, ls=style, lw=2, label=label)
+            legend["truth"], = ax.plot(panel.x, panel.truth, color=BLACK, lw=1.2, label="truth")
+        color = method_style(panel.title)[0] if panel.title in METHODS else BLUE
+        last = len(panel.predictions) - 1
+        for i, ((label, y), style) in enumerate(zip(panel.predictions.items(), cycle((":", "--", "-", "-.")))):
+            strength = 1 - 0.5 * (last - i) / max(last, 1)
+            ax.plot(panel.x, y, color=pale(color, strength), ls=style, lw=2, label=label)
+            legend.setdefault(label, Line2D([], [], color=pale(BLACK, 0.8 * strength), ls=style, lw=2))
         if panel.support_y is None:
-            ax.plot(panel.support_x, np.full(len(panel.support_x), 0.03), "|", color=PURPLE, ms=14, mew=2,
-                    label="inputs without labels", transform=ax.get_xaxis_transform())
+            legend["inputs without labels"], = ax.plot(
+                panel.support_x, np.full(len(panel.support_x), 0.025), "|", color=BLACK, ms=12, mew=1.5,
+                label="inputs without labels", transform=ax.get_xaxis_transform())
         else:
-            ax.plot(panel.support_x, panel.support_y, "^", color=PURPLE, ms=8, label="support")
+            legend["support"], = ax.plot(panel.support_x, panel.support_y, "^", color=BLACK, mec="white", ms=8,
+                                         label="support")
         ax.set_title(panel.title)
         ax.grid(alpha=0.25)
     for ax in axes[-1]:
         ax.set_xlabel("x")
     for ax in axes[:, 0]:
         ax.set_ylabel("y")
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=5, frameon=False)
+    figure.legend(legend.values(), legend, loc="outside lower center", ncols=5, frameon=False)
     figure.suptitle(suptitle)
     return figure
+
+
+def pale(color: str, share: float = 0.1) -> tuple[float, float, float]:
+    """Return a colour mixed with white; a share of 1 is the colour itself."""
+    from matplotlib.colors import to_rgb
+    red, green, blue = (1 - share * (1 - part) for part in to_rgb(color))
+    return red, green, blue
 
 
 def errors_by_step(results: ErrorResults) -> "Figure":
     """Draw mean and median error against inner steps, a line per method, a column per kind of support set.
 
-    A band spans the seeds; of a single seed, the mean's 95% interval. What is not finite, or far beyond the anchors, is
-    off the scale.
+    A band spans the seeds; of a single seed, the mean's 95% interval. Where that
+    interval reaches zero, which no logarithmic axis shows, a triangle on the lower edge stands for it. What is not
+    finite, or far beyond the anchors, is off the scale.
     """
     from matplotlib.figure import Figure
     examples = results.examples()
@@ -117,9 +147,14 @@ def errors_by_step(results: ErrorResults) -> "Figure":
                 low, high = values.min(axis=0), values.max(axis=0)
                 least = min(least, low.min())
                 if len(rows) == 1 and name == "mean":
-                    low, high = np.maximum(low - rows[0].ci, FLOOR), high + rows[0].ci
+                    ci = np.nan_to_num(rows[0].ci, nan=OFF_SCALE, posinf=OFF_SCALE)
+                    low, high = low - ci, high + ci
                 ax.plot(steps, np.median(values, axis=0), color=color, ls=style, marker="o", ms=3, label=method)
-                ax.fill_between(steps, low, high, color=color, alpha=0.15, lw=0)
+                ax.fill_between(steps, low, high, where=low > 0, color=color, alpha=0.15, lw=0)
+                reaching = np.asarray(steps)[low <= 0]
+                if len(reaching):
+                    ax.plot(reaching, np.full(len(reaching), 0.02), "v", color=color, ms=6, clip_on=False,
+                            transform=ax.get_xaxis_transform(), label=REACHES_ZERO)
             for (anchor, value), style in zip(results.anchors.items(), ("--", ":")) if name == "mean" else ():
                 ax.axhline(value, color=BLACK, lw=0.8, ls=style, label=anchor)
             ax.set_title(f"{name}, {kind.replace('=', ' = ')}")
@@ -129,7 +164,10 @@ def errors_by_step(results: ErrorResults) -> "Figure":
         ax.set(xlabel="inner steps", xticks=steps)
     for ax in axes[:, 0]:
         ax.set_ylabel(f"{results.error} on unseen tasks")
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
+    legend = {label: line for ax in axes.flat for line, label in zip(*ax.get_legend_handles_labels())}
+    labels = sorted(legend, key=REACHES_ZERO.__eq__)  # last, after all methods
+    figure.legend([legend[label] for label in labels], labels, loc="outside lower center",
+                  ncols=3 if len(examples) > 1 else 2, frameon=False)
     figure.suptitle(f"Error against inner steps, {results.tasks} unseen tasks, {_spread(results.seeds())}")
     return figure
 
@@ -140,7 +178,7 @@ def training_curves(curves: Mapping[str, Sequence[tuple[Array, Array]]]) -> "Fig
     curves: method -> for each seed (iterations, losses), each (S,); a single point is not drawn.
     """
     from matplotlib.figure import Figure
-    figure = Figure(figsize=(6.4, 4.2), layout="constrained")
+    figure = Figure(figsize=(6.8, 4.2), layout="constrained")
     ax = figure.subplots()
     for method, seeds in curves.items():
         color, style = method_style(method)
@@ -150,14 +188,14 @@ def training_curves(curves: Mapping[str, Sequence[tuple[Array, Array]]]) -> "Fig
         window = max(1, length // 50)
         kernel = np.ones(window) / window
         values = np.stack([np.convolve(losses[:length], kernel, "valid") for _, losses in seeds])
-        iterations = np.asarray(seeds[0][0][:length])[window - 1:]
+        iterations = np.asarray(seeds[0][0][window - 1:length])
         ax.plot(iterations, np.median(values, axis=0), color=color, ls=style, label=method)
         ax.fill_between(iterations, values.min(axis=0), values.max(axis=0), color=color, alpha=0.2, lw=0)
-    ax.set(xlabel="iteration", ylabel="outer loss in training, running mean")
+    ax.set(xlabel="iteration", ylabel="outer loss in training, running mean",
+           title=f"Training, {_spread(max(map(len, curves.values())))}")
     _log_scale(ax)
     if ax.get_lines():
         ax.legend(frameon=False)
-    figure.suptitle(f"Training, {_spread(max(map(len, curves.values())))}")
     return figure
 
 
