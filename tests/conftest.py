@@ -1,11 +1,9 @@
 """What every test needs of its process."""
 
 import signal
-import zlib
 
 import maml_numpy.cli  # noqa: F401  # sets one BLAS thread, before NumPy is imported
 from helpers import cores
-import numpy as np
 import pytest
 
 # A shell starts what runs in its background deaf to Ctrl-C, and children inherit that; here some tests press it.
@@ -14,8 +12,8 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 @pytest.fixture
 def rng(request):
-    """Random numbers of the test's own, the same whichever tests run beside it: seeded by its id."""
-    return np.random.default_rng(zlib.crc32(request.node.nodeid.encode()))
+    """Random numbers of the test's own, the same whichever tests run beside it."""
+    return cores.generator(request.node.nodeid)
 
 
 def pytest_collection_modifyitems(items):

@@ -19,8 +19,6 @@ from maml_numpy.network import mlp
 from maml_numpy.objectives import Supervised
 from maml_numpy.training import NonFinite, train
 
-RNG = np.random.default_rng(0)
-
 
 @pytest.fixture(autouse=True)
 def unread():
@@ -110,9 +108,9 @@ def draws(objective, device):
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=lambda one: type(one).__name__)
-def test_training_is_the_same_and_seldom_waits(optimizer):
+def test_training_is_the_same_and_seldom_waits(rng, optimizer):
     objective = Supervised(mlp([1, 5, 1], ReLU), MSE())
-    theta, thetas, losses_ = RNG.standard_normal(16).astype("f"), [], []
+    theta, thetas, losses_ = rng.standard_normal(16).astype("f"), [], []
     for device in (False, True):
         start = there(theta) if device else theta
         *_, last = train(MAML(objective, 0.01), optimizer, start, draws(objective, device), 150)
@@ -123,9 +121,9 @@ def test_training_is_the_same_and_seldom_waits(optimizer):
     assert (thetas[0] == thetas[1]).all() and losses_[0] == pytest.approx(losses_[1], rel=1e-6)
 
 
-def test_a_number_that_is_not_finite_is_found_at_the_next_look():
+def test_a_number_that_is_not_finite_is_found_at_the_next_look(rng):
     objective = Supervised(mlp([1, 5, 1], ReLU), MSE())
-    theta, seen, draw = RNG.standard_normal(16).astype("f"), [], draws(objective, True)
+    theta, seen, draw = rng.standard_normal(16).astype("f"), [], draws(objective, True)
 
     def spoilt():
         support, query = draw()
@@ -154,9 +152,9 @@ def test_runs_go_on_from_one_library_to_the_other(tmp_path):
         assert len((folder / "metrics.jsonl").read_text().splitlines()) == 3
 
 
-def test_libraries_do_not_mix():
+def test_libraries_do_not_mix(rng):
     objective = Supervised(mlp([1, 5, 1], ReLU), MSE())
-    theta, batch = np.zeros(16), Batch(*RNG.standard_normal((2, 2, 3, 1)))
+    theta, batch = np.zeros(16), Batch(*rng.standard_normal((2, 2, 3, 1)))
     with pytest.raises(ValueError, match="support x is an array of numpy, theta an array of strict: move one of them"):
         inner.adapt(objective, there(theta), [batch], 0.1)
     with pytest.raises(ValueError, match="support y is an array of strict, theta an array of numpy"):

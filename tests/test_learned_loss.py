@@ -14,12 +14,11 @@ from maml_numpy.learned_loss import LearnedLoss
 from maml_numpy.network import mlp
 
 OUTER, JUDGE = problems.tapped(problems.MODELS["ReLU L1"]())
-RNG = np.random.default_rng(3)
-THETA, PSI = (problems.theta_of(net, RNG, False) for net in (OUTER.network, JUDGE))
+THETA, PSI = (problems.theta_of(net, np.random.default_rng(4), False) for net in (OUTER.network, JUDGE))
 BOTH = np.concatenate([THETA, PSI])
 T, K = 2, 3
-SOURCE = Inputs(RNG.standard_normal((T, K, 1)))
-QUERY = Batch(RNG.standard_normal((T, 6, 1)), RNG.standard_normal((T, 6, 7)))
+SOURCE = Inputs(np.random.default_rng(5).standard_normal((T, K, 1)))
+QUERY = Batch(np.random.default_rng(6).standard_normal((T, 6, 1)), np.random.default_rng(7).standard_normal((T, 6, 7)))
 ALGORITHM = DAML(OUTER, JUDGE, OUTER.criterion, 0.1, K)
 
 

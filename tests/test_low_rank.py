@@ -16,8 +16,6 @@ from maml_numpy.network import mlp
 from maml_numpy.objectives import Supervised
 from maml_numpy.parameters import Layout, gradient_like, like
 
-RNG = np.random.default_rng(0)
-
 
 def both(monkeypatch, meta_gradient):
     """The outcome with factors, and with matrices."""
@@ -62,9 +60,9 @@ def test_reptile_is_the_same_with_factors(monkeypatch):
     agree(both(monkeypatch, lambda: algorithm.meta_gradient(theta, support, query)))
 
 
-def test_complex_and_single_precision_pass(monkeypatch):
+def test_complex_and_single_precision_pass(rng, monkeypatch):
     objective, theta, support, query = random_problem(2)
-    tilted = theta + 1e-20j * RNG.standard_normal(theta.size)
+    tilted = theta + 1e-20j * rng.standard_normal(theta.size)
     agree(both(monkeypatch, lambda: MAML(objective, 0.1, 2).meta_gradient(tilted, support, query)))
     objective, theta, support, query = random_problem(2, dtype=np.float32)
     outcomes = list(both(monkeypatch, lambda: MAML(objective, 0.1, 2).meta_gradient(theta, support, query)))
@@ -79,7 +77,7 @@ def test_a_rate_of_zero_adapts_nothing(monkeypatch):
     assert np.allclose(outcomes[0].losses, objective.loss(theta, query))
 
 
-def test_what_does_not_say_so_is_given_arrays():
+def test_what_does_not_say_so_is_given_arrays(rng):
     class Own:
         """An objective with a network, which writes into arrays."""
 
@@ -99,7 +97,7 @@ def test_what_does_not_say_so_is_given_arrays():
     assert np.allclose(MAML(Own(), 0.1).meta_gradient(theta, batch, batch).theta_bar, 0.81 * theta)
     assert low_rank.start(Own(), theta, [batch], [0.1]) is theta
     objective = Supervised(mlp([1, 200, 200, 1], ReLU), MSE())
-    wide = objective.network.initialise(RNG, he_normal, np.float64)
+    wide = objective.network.initialise(rng, he_normal, np.float64)
     assert forms(objective, wide, [batch]) == {"dense1": "factors", "dense2": "factors", "dense3": "factors"}
     objective.network.layers[0].low_rank = frozenset()
     assert forms(objective, wide, [batch]) == {"dense1": "own", "dense2": "factors", "dense3": "factors"}
@@ -126,10 +124,10 @@ def forms(objective, theta, batches, alpha=0.1):
     (0.1, "fff"), (0.0, "ooo"), ({"dense3": 0.1}, "ssf"), ({"dense1": 0.1, "dense2": 0.2}, "ffs"), ({}, "ooo"),
     ([{"dense3": 0.1}, {"dense2": 0.1}], "sff"), ([0.1, {"dense3": 0.1}], "fff"), ([{}, 0.0], "ooo"),
 ])
-def test_layers_whose_rates_are_all_zero_stay_shared_and_where_nothing_moves_theta_stays_an_array(alpha, wanted):
+def test_layers_whose_rates_are_all_zero_stay_shared_and_where_nothing_moves_theta_stays_an_array(rng, alpha, wanted):
     objective, batch = Supervised(mlp([1, 200, 200, 30], ReLU), MSE()), Batch(*np.ones((2, 50, 1, 1)))
     names = {"f": "factors", "s": "shared", "o": "own"}
-    theta = objective.network.initialise(RNG, he_normal, np.float64)
+    theta = objective.network.initialise(rng, he_normal, np.float64)
     assert list(forms(objective, theta, [batch] * 2, alpha).values()) == [names[one] for one in wanted]
     one_task = [Batch(*np.ones((2, 1, 1, 1)))] * 2  # which has its matrix
     assert list(forms(objective, theta, one_task, alpha).values()) == [
@@ -141,7 +139,8 @@ T, N, D, M = 2, 3, 4, 5
 
 def drawn(rows=((3, D), (1, D - 1), (2, D))):
     """Some pairs and the matrices that they are, (T, D, M): u (T, n, d) may lack its last column."""
-    pairs = [(RNG.standard_normal((T, n, d)), RNG.standard_normal((T, n, M))) for n, d in rows]
+    rng = np.random.default_rng(1)
+    pairs = [(rng.standard_normal((T, n, d)), rng.standard_normal((T, n, M))) for n, d in rows]
     formed = np.zeros((T, D, M))
     for u, v in pairs:
         formed[:, :u.shape[2]] += u.swapaxes(1, 2) @ v
@@ -154,7 +153,8 @@ def room(rows=D):
 
 def behaves(low, formed):
     """The three operations, on all rows and on all but the last."""
-    x, dy = RNG.standard_normal((T, N, D)), RNG.standard_normal((T, N, M))
+    rng = np.random.default_rng(2)
+    x, dy = rng.standard_normal((T, N, D)), rng.standard_normal((T, N, M))
     assert isinstance(low, Implicit)
     assert np.allclose(times(x, low), x @ formed) and np.allclose(times_transposed(dy, low), dy @ formed.swapaxes(1, 2))
     part, rest = low[..., :-1, :], formed[:, :-1]
@@ -164,7 +164,7 @@ def behaves(low, formed):
 
 @pytest.mark.parametrize("based", [True, False])
 @pytest.mark.parametrize("rate", [-0.3, np.array([-0.3])], ids=["number", "learned"])
-def test_matrices_behave_as_if_they_were_formed(based, rate):
+def test_matrices_behave_as_if_they_were_formed(rng, based, rate):
     pairs, formed = drawn()
     low = room()
     low[..., -1, :] = 0
@@ -172,13 +172,13 @@ def test_matrices_behave_as_if_they_were_formed(based, rate):
         outer(u, v, out=low)
     low, formed = rate * low, rate * formed
     if based:
-        base = RNG.standard_normal((D, M))
+        base = rng.standard_normal((D, M))
         low, formed = LowRank(D, base, [], D) + low, base + formed
     behaves(low, formed)
 
 
-def test_without_pairs_there_is_the_base_alone():
-    base = RNG.standard_normal((D, M))
+def test_without_pairs_there_is_the_base_alone(rng):
+    base = rng.standard_normal((D, M))
     behaves(LowRank(D, base, [], D), np.stack([base] * T))
     out = np.full((D, M), np.nan)
     room().write_sum(out)
@@ -204,8 +204,8 @@ def test_sums_differences_and_inner_products_are_those_of_the_formed():
         assert b.dot(low) == pytest.approx((formed * B).sum(), rel=1e-12)
 
 
-def test_a_single_pair_without_the_bias_column_has_a_zero_row():
-    u, v, x = RNG.standard_normal((T, N, D - 1)), RNG.standard_normal((T, N, M)), RNG.standard_normal((T, N, D))
+def test_a_single_pair_without_the_bias_column_has_a_zero_row(rng):
+    u, v, x = rng.standard_normal((T, N, D - 1)), rng.standard_normal((T, N, M)), rng.standard_normal((T, N, D))
     low = LowRank(D, None, [Pair(u, v)], D)
     assert np.allclose(times(x, low), x[..., :-1] @ u.swapaxes(1, 2) @ v)
     low = LowRank(D, None, [Pair(u, v)], D)
@@ -303,9 +303,10 @@ def test_scores_of_the_way_there_are_taken_on_the_way_back_of_a_single_step(monk
 
 
 def chosen(H, T_, N_, K, alpha=0.01):
+    rng = np.random.default_rng(3)
     objective = Supervised(mlp([1, H, H, 1], ReLU), MSE())
-    theta = objective.network.initialise(RNG, he_normal)
-    batch = Batch(*RNG.standard_normal((2, T_, N_, 1)).astype("f"))
+    theta = objective.network.initialise(rng, he_normal)
+    batch = Batch(*rng.standard_normal((2, T_, N_, 1)).astype("f"))
     found = set(forms(objective, theta, [batch] * K, alpha).values())
     assert len(found) == 1
     return found == {"factors"}
@@ -320,10 +321,10 @@ def test_the_choice_follows_the_shape():
     assert not chosen(256, 25, 10, 2, alpha=[0.01, np.full(66561, 0.01, "f")])  # one such step is enough
 
 
-def test_only_what_moves_is_counted():
+def test_only_what_moves_is_counted(rng):
     """Of a head with 40 inputs alone the factors are no fewer numbers than the matrix."""
     objective = Supervised(mlp([1, 40, 40, 1], ReLU), MSE())
-    theta, batch = objective.network.initialise(RNG, he_normal), Batch(*np.ones((2, 25, 10, 1), "f"))
+    theta, batch = objective.network.initialise(rng, he_normal), Batch(*np.ones((2, 25, 10, 1), "f"))
     assert set(forms(objective, theta, [batch]).values()) == {"factors"}
     assert forms(objective, theta, [batch], {"dense3": 0.1}) == {"dense1": "shared", "dense2": "shared",
                                                                  "dense3": "own"}

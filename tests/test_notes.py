@@ -28,7 +28,6 @@ ROOT = Path(__file__).parents[1]
 NOTES = sorted((ROOT / "derivations").glob("*.md"))
 LABEL = re.compile(r"\(([a-z_]+\.\d+)\)")
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.S | re.M)
-RNG = np.random.default_rng(0)
 
 
 def maths(text):
@@ -139,12 +138,12 @@ def close(found, wanted):
                                                  (Convolution(4, 5, 2, 3, 3, 2, 1), "Convolution", False),
                                                  (Convolution(4, 5, 2, 7, 2), "Convolution", True),
                                                  (MaxPool(5, 7, 3, 2), "MaxPool", False)])
-def test_index_form_of_layers(layer, name, shared):
+def test_index_form_of_layers(rng, layer, name, shared):
     T, N, D = 2, 3, getattr(layer, "D", 4)
     lead = () if shared else (T,)
-    params, bars = ({piece: RNG.standard_normal(lead + shape) for piece, shape in layer.shapes.items()}
+    params, bars = ({piece: rng.standard_normal(lead + shape) for piece, shape in layer.shapes.items()}
                     for _ in range(2))
-    x, dx_bar = RNG.standard_normal((2, T, N, D))
+    x, dx_bar = rng.standard_normal((2, T, N, D))
 
     def blocks(pieces):
         return {"Wb": np.concatenate([pieces["W"], pieces["b"]], axis=-2)} if pieces else {}
@@ -152,7 +151,7 @@ def test_index_form_of_layers(layer, name, shared):
     def pieces(blocks):
         return {"W": blocks["Wb"][..., :-1, :], "b": blocks["Wb"][..., -1:, :]} if blocks else {}
 
-    dy = RNG.standard_normal((T, N, getattr(layer, "M", D)))
+    dy = rng.standard_normal((T, N, getattr(layer, "M", D)))
     y, dx, out, dy_bar, x_bar, out_bar = all_maps(layer, blocks(params), blocks(bars), x, dy, dx_bar)
     own = {piece: np.broadcast_to(value, (T, *value.shape[-2:])) for piece, value in params.items()}
     own_bars = {f"d{piece}_bar": np.broadcast_to(value, (T, *value.shape[-2:])) for piece, value in bars.items()}
@@ -165,9 +164,9 @@ def test_index_form_of_layers(layer, name, shared):
 
 
 @pytest.mark.parametrize("loss", [MSE(), L1(), Bernoulli()], ids=["MSE", "L1", "Bernoulli"])
-def test_index_form_of_losses(loss):
-    y, target, dy_bar = RNG.standard_normal((3, 2, 3, 4))
-    dloss = RNG.standard_normal(2)
+def test_index_form_of_losses(rng, loss):
+    y, target, dy_bar = rng.standard_normal((3, 2, 3, 4))
+    dloss = rng.standard_normal(2)
     form = execute(type(loss).__name__, y=y, target=target, dloss=dloss, dy_bar=dy_bar)
     value, cache = loss.forward(y, target)
     close(form["loss"], value), close(form["dy"], loss.backward(cache, dloss))
@@ -176,10 +175,10 @@ def test_index_form_of_losses(loss):
 
 
 @pytest.mark.parametrize("scale", [1.0, -0.3])
-def test_index_form_of_low_rank_matrices(scale):
+def test_index_form_of_low_rank_matrices(rng, scale):
     T, n, N, D, M = 2, 3, 4, 5, 6
-    base, u, v = RNG.standard_normal((D, M)), RNG.standard_normal((T, n, D)), RNG.standard_normal((T, n, M))
-    x, dy, total = RNG.standard_normal((T, N, D)), RNG.standard_normal((T, N, M)), np.empty((D, M))
+    base, u, v = rng.standard_normal((D, M)), rng.standard_normal((T, n, D)), rng.standard_normal((T, n, M))
+    x, dy, total = rng.standard_normal((T, N, D)), rng.standard_normal((T, N, M)), np.empty((D, M))
     form = execute("LowRank", x=x, dy=dy, base=base, u=u, v=v, scale=scale)
     low = LowRank(D, base, [Pair(u, v, scale)], D)
     close(form["y"], products.times(x, low)), close(form["dx"], products.times_transposed(dy, low))
@@ -188,10 +187,10 @@ def test_index_form_of_low_rank_matrices(scale):
     assert np.isclose(form["dot"], low.dot(low), rtol=1e-12)
 
 
-def test_index_form_of_the_network():
+def test_index_form_of_the_network(rng):
     T, net = 2, mlp([3, 4, 2], Tanh)
-    theta, dtheta_bar = RNG.standard_normal((2, T, net.layout.size))
-    x, dy, y_bar = RNG.standard_normal((T, 5, 3)), *RNG.standard_normal((2, T, 5, 2))
+    theta, dtheta_bar = rng.standard_normal((2, T, net.layout.size))
+    x, dy, y_bar = rng.standard_normal((T, 5, 3)), *rng.standard_normal((2, T, 5, 2))
     y, run = net.forward(theta, x)
     dtheta, theta_bar = np.empty_like(theta), np.empty_like(theta)
     _, deltas = net.backward(run, dy, dtheta)
@@ -217,10 +216,10 @@ def hessians(objective, theta, batch):
     return np.stack(columns, axis=2)
 
 
-def test_index_form_of_the_objective():
+def test_index_form_of_the_objective(rng):
     objective = problems.MODELS["tanh MSE"]()
-    _, support, _ = problems.problem(objective, RNG)
-    theta, dtheta_bar = RNG.standard_normal((2, problems.T, objective.layout.size))
+    _, support, _ = problems.problem(objective, rng)
+    theta, dtheta_bar = rng.standard_normal((2, problems.T, objective.layout.size))
     _, record = objective.gradient(theta, support, np.ones(problems.T), np.empty_like(theta))
     theta_bar = np.empty_like(theta)
     objective.second_order(record, dtheta_bar, theta_bar)
@@ -228,10 +227,10 @@ def test_index_form_of_the_objective():
     close(form["theta_bar"], theta_bar)
 
 
-def test_index_form_of_the_learned_loss():
+def test_index_form_of_the_learned_loss(rng):
     outer, judge = problems.tapped(problems.MODELS["tanh MSE"]())
-    psi, batch = problems.theta_of(judge, RNG, False), Inputs(RNG.standard_normal((problems.T, 3, 1)))
-    theta, dtheta_bar = RNG.standard_normal((2, problems.T, outer.layout.size))
+    psi, batch = problems.theta_of(judge, rng, False), Inputs(rng.standard_normal((problems.T, 3, 1)))
+    theta, dtheta_bar = rng.standard_normal((2, problems.T, outer.layout.size))
 
     def gradient(theta, psi):
         objective = LearnedLoss(outer.network, judge, outer.criterion, psi)
@@ -259,11 +258,11 @@ def taken(objective, theta, support, alpha, K):
     return theta, dtheta, hessian
 
 
-def test_index_form_of_the_inner_loop():
+def test_index_form_of_the_inner_loop(rng):
     objective = problems.MODELS["tanh MSE"]()
-    start, support, _ = problems.problem(objective, RNG)
-    theta = start + 0.1 * RNG.standard_normal((problems.T, start.size))
-    alpha, bar = RNG.uniform(0.1, 0.3, start.size), RNG.standard_normal(theta.shape)
+    start, support, _ = problems.problem(objective, rng)
+    theta = start + 0.1 * rng.standard_normal((problems.T, start.size))
+    alpha, bar = rng.uniform(0.1, 0.3, start.size), rng.standard_normal(theta.shape)
     theta_K, pullback = inner.steps(objective, theta, [support] * 3, [alpha] * 3)
     _, dtheta, hessian = taken(objective, theta, support, alpha, 3)
     form = execute("inner", theta=theta, dtheta=dtheta, hessian=hessian, alpha=alpha, theta_bar_K=bar)
@@ -271,9 +270,9 @@ def test_index_form_of_the_inner_loop():
     close(form["theta_bar_0"], pullback(bar).theta)
 
 
-def test_index_form_of_maml():
+def test_index_form_of_maml(rng):
     objective = problems.MODELS["tanh MSE"]()
-    theta, support, query = problems.problem(objective, RNG)
+    theta, support, query = problems.problem(objective, rng)
     theta_K, _, hessian = taken(objective, theta, support, 0.2, 3)
     dquery = np.empty_like(theta_K)
     objective.gradient(theta_K, query, np.ones(problems.T), dquery)
@@ -282,13 +281,13 @@ def test_index_form_of_maml():
         close(form[name], MAML(objective, 0.2, 3, second_order).meta_gradient(theta, support, query).theta_bar)
 
 
-def test_index_form_of_the_sparse_layer():
-    rows, layer = problems.sparse_rows(RNG, 6), SparseDense(problems.SPARSE_D, 4)
+def test_index_form_of_the_sparse_layer(rng):
+    rows, layer = problems.sparse_rows(rng, 6), SparseDense(problems.SPARSE_D, 4)
     layout = Layout(layer.shapes)
-    theta, bar = RNG.standard_normal((2, layout.size))
+    theta, bar = rng.standard_normal((2, layout.size))
     params, bars, out = ({"Wb": vector.reshape(-1, 4)} for vector in (theta, bar, np.empty(layout.size)))
     y, cache = layer.forward(params, rows)
-    dy = RNG.standard_normal(y.shape)
+    dy = rng.standard_normal(y.shape)
     layer.gradient(params, cache, dy, out)
     dy_bar = layer.tangent(params, cache, None, bars)
     named = {**layout.views(theta), **{f"d{name}_bar": view for name, view in layout.views(bar).items()}}
@@ -298,21 +297,21 @@ def test_index_form_of_the_sparse_layer():
 
 
 @pytest.mark.parametrize("loss", [Reinforce(0.3), PPO(0.2), PPO(0.2, 0.4)], ids=["REINFORCE", "PPO", "PPO, bonus"])
-def test_index_form_of_losses_of_decisions(loss):
-    y, dy_bar = RNG.standard_normal((2, 2, 5, 3))
-    target, dloss = problems.decisions(RNG, (2, 5), y, 3), RNG.standard_normal(2)
+def test_index_form_of_losses_of_decisions(rng, loss):
+    y, dy_bar = rng.standard_normal((2, 2, 5, 3))
+    target, dloss = problems.decisions(rng, (2, 5), y, 3), rng.standard_normal(2)
     _, cache = loss.forward(y, target)
     form = execute("PolicyLoss", y=y, action=target.action, slope=cache.slope, curve=cache.curve, bonus=loss.bonus,
                    dloss=dloss, dy_bar=dy_bar)
     close(form["dy"], loss.backward(cache, dloss)), close(form["y_bar"], loss.curvature(cache, dloss, dy_bar))
 
 
-def test_index_form_of_the_trust_region():
+def test_index_form_of_the_trust_region(rng):
     net = mlp([4, 3, 3], Tanh)
-    x, theta = RNG.standard_normal((5, 4)), RNG.standard_normal(net.layout.size)
+    x, theta = rng.standard_normal((5, 4)), rng.standard_normal(net.layout.size)
     y, run = net.forward(theta, x)
     policy = softmax(y)
-    v, dtheta = RNG.standard_normal((2, theta.size))
+    v, dtheta = rng.standard_normal((2, theta.size))
     jacobian = np.stack([net.forward(theta + 1e-30j * e, x)[0].imag / 1e-30 for e in np.eye(theta.size)], axis=2)
     form = execute("TrustRegion", p=policy.pi, jacobian=jacobian, v=v, dtheta=dtheta, damping=0.1)
     times = partial(fisher_vector_product, net, run, policy)
@@ -321,23 +320,23 @@ def test_index_form_of_the_trust_region():
     assert np.allclose(found, form["s"], rtol=1e-8)
 
 
-def test_index_form_of_the_divergences():
-    y = RNG.standard_normal((4, 3))
+def test_index_form_of_the_divergences(rng):
+    y = rng.standard_normal((4, 3))
     form = execute("divergence", y=y, dkl=0.4, dmarginal_kl=1.3)
     found, cache = divergence(y)
     assert np.allclose([form["kl"], form["marginal_kl"]], found, rtol=1e-12)
     close(form["dy"], divergence_backward(cache, 0.4, 1.3))
 
 
-def test_index_form_of_the_mixture():
-    z, mask, dy = RNG.standard_normal((4, 18)), RNG.standard_normal((4, 3)), RNG.standard_normal((4, 6))
+def test_index_form_of_the_mixture(rng):
+    z, mask, dy = rng.standard_normal((4, 18)), rng.standard_normal((4, 3)), rng.standard_normal((4, 6))
     form = execute("mixed", z=z, mask=mask, dy=dy)
     close(form["y"], predictor.mixed(z, mask)), close(form["dz"], predictor.mixed_back_images(dy, mask))
     close(form["dmask"], predictor.mixed_back_mask(dy, z))
 
 
-def test_index_form_of_adam():
-    theta, gradients = RNG.standard_normal(6), RNG.standard_normal((5, 6))
+def test_index_form_of_adam(rng):
+    theta, gradients = rng.standard_normal(6), rng.standard_normal((5, 6))
     optimizer = Adam(0.1, 0.7, 0.9, 1e-3)
     form = execute("Adam", theta=theta.copy(), gradients=gradients, beta=0.1, rho1=0.7, rho2=0.9, eps=1e-3)
     after, state = theta, optimizer.init(theta)

@@ -3,8 +3,7 @@ import pytest
 
 from maml_numpy.optim import SGD, Adam, ClipByNorm, Cosine, Linear
 
-RNG = np.random.default_rng(0)
-THETA, GRADIENTS = RNG.standard_normal(7), RNG.standard_normal((5, 7))
+THETA, GRADIENTS = np.random.default_rng(1).standard_normal(7), np.random.default_rng(2).standard_normal((5, 7))
 
 
 def run(optimizer, dtype=np.float64):

@@ -8,12 +8,13 @@ from helpers.maps import all_maps, close, judged, room
 from maml_numpy.layers import Dense, Layer, ReLU, Softmax, Tanh, plus, products, write
 
 T, N, D, M = 3, 4, 5, 2
-RNG = np.random.default_rng(0)
 
 
 def dense_arguments(lead=(), dtype=np.float64):
+    rng = np.random.default_rng(1)
+
     def draw(*shape):
-        return RNG.standard_normal(shape).astype(dtype)
+        return rng.standard_normal(shape).astype(dtype)
     params, bars = ({"Wb": draw(*lead, D + 1, M)} for _ in range(2))
     return params, bars, draw(T, N, D), draw(T, N, M), draw(T, N, D)
 
@@ -21,9 +22,9 @@ def dense_arguments(lead=(), dtype=np.float64):
 @pytest.mark.parametrize("x_shape, W_shape", [((T, N, D), (D, M)), ((T, N, D), (T, D, M)), ((1, N, D), (1, D, M)),
                                               ((T, N, 1), (T, 1, M)), ((T, N, 1), (1, M)), ((T, N, D), (T, D, 1)),
                                               ((T, 1, D), (D, 1)), ((T, N, 1), (T, 1, 1))])
-def test_products_are_matrix_products(x_shape, W_shape):
-    x, W = RNG.standard_normal(x_shape), RNG.standard_normal(W_shape)
-    dy = RNG.standard_normal(x_shape[:2] + W_shape[-1:])
+def test_products_are_matrix_products(rng, x_shape, W_shape):
+    x, W = rng.standard_normal(x_shape), rng.standard_normal(W_shape)
+    dy = rng.standard_normal(x_shape[:2] + W_shape[-1:])
     assert np.allclose(products.times(x, W), np.matmul(x, W), rtol=1e-13, atol=1e-13)
     assert np.allclose(products.times_transposed(dy, W), np.matmul(dy, W.swapaxes(-1, -2)), rtol=1e-13, atol=1e-13)
     out = np.full(W_shape, np.nan)
@@ -32,15 +33,15 @@ def test_products_are_matrix_products(x_shape, W_shape):
     assert np.allclose(out, expected if len(W_shape) == 3 else expected.sum(0), rtol=1e-13, atol=1e-13)
 
 
-def test_products_see_a_shared_matrix_behind_a_broadcast_one():
-    x, W = RNG.standard_normal((T, N, D)), RNG.standard_normal((D, M))
+def test_products_see_a_shared_matrix_behind_a_broadcast_one(rng):
+    x, W = rng.standard_normal((T, N, D)), rng.standard_normal((D, M))
     broadcast = np.broadcast_to(W, (T, D, M))
     assert (products.times(x, broadcast) == products.times(x, W)).all()
     assert not products._stacked(broadcast) and not products._stacked(W) and products._stacked(np.stack([W] * T))
 
 
-def test_products_without_a_task_axis():
-    x, W, dy = (RNG.standard_normal(shape) for shape in ((N, D), (D, M), (N, M)))
+def test_products_without_a_task_axis(rng):
+    x, W, dy = (rng.standard_normal(shape) for shape in ((N, D), (D, M), (N, M)))
     out = np.full((D, M), np.nan)
     products.outer(x, dy, out)
     assert np.allclose(products.times(x, W), x @ W, rtol=1e-13, atol=1e-13)
@@ -114,10 +115,10 @@ def test_the_judge_of_these_tests_finds_mistakes(rng):
     assert [name for name, error in errors.items() if error > 1e-12] == ["x_bar"]
 
 
-def test_bias_broadcasts_over_examples_not_tasks():
+def test_bias_broadcasts_over_examples_not_tasks(rng):
     """A (T, M) bias would be silently wrong where T = N; (T, 1, M) cannot be."""
     layer, x = Dense(D, M), np.zeros((N, N, D))
-    b = RNG.standard_normal((N, 1, M))
+    b = rng.standard_normal((N, 1, M))
     y, _ = layer.forward({"Wb": np.concatenate([np.zeros((N, D, M)), b], axis=1)}, x)
     assert (y == np.repeat(b, N, axis=1)).all()
 

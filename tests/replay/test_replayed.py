@@ -22,7 +22,6 @@ from maml_numpy.optim import Adam
 from maml_numpy.replay import Replayed, ReplayWarning, TraceError, replayed
 from maml_numpy.training import train
 
-RNG = np.random.default_rng(0)
 OBJECTIVE = Supervised(mlp([1, 5, 4, 1], ReLU), MSE())
 
 
@@ -34,9 +33,10 @@ def same(found, wanted):
 
 def batches(count, T=2, N=3):
     """Some inputs of a meta-gradient of one shape."""
+    rng = np.random.default_rng(1)
     for _ in range(count):
-        yield (RNG.standard_normal(OBJECTIVE.layout.size), Batch(*RNG.standard_normal((2, T, N, 1))),
-               Batch(*RNG.standard_normal((2, T, N, 1))))
+        yield (rng.standard_normal(OBJECTIVE.layout.size), Batch(*rng.standard_normal((2, T, N, 1))),
+               Batch(*rng.standard_normal((2, T, N, 1))))
 
 
 @contextmanager
@@ -149,8 +149,8 @@ def draws(seed):
 
 @pytest.mark.parametrize("make", [lambda one: MAML(one, 0.05, 2), lambda one: Reptile(one, 0.05, 3, 2)],
                          ids=["MAML", "Reptile"])
-def test_training_is_the_same(make):
-    theta, algorithm = RNG.standard_normal(OBJECTIVE.layout.size).astype("f"), make(OBJECTIVE)
+def test_training_is_the_same(rng, make):
+    theta, algorithm = rng.standard_normal(OBJECTIVE.layout.size).astype("f"), make(OBJECTIVE)
     repeating = Replayed(algorithm, strict=True)
     assert repeating.layout is algorithm.layout
     for one, other in zip(train(repeating, Adam(0.01), theta, draws(1), 60),
@@ -183,17 +183,17 @@ def test_too_many_shapes_take_the_algorithm_itself(monkeypatch):
     assert len(repeating._programs) == 2 and not repeating._recordings
 
 
-def test_programs_of_many_large_shapes_stay_within_their_memory(monkeypatch):
+def test_programs_of_many_large_shapes_stay_within_their_memory(rng, monkeypatch):
     bound, T = 1 << 20, 5
     monkeypatch.setattr(replayed, "MEMORY", bound)
     algorithm = MAML(Supervised(mlp([1, 32, 32, 1], ReLU), MSE()), 0.1)
     repeating, largest = Replayed(algorithm, strict=True), 0
-    theta = RNG.standard_normal(algorithm.layout.size)
+    theta = rng.standard_normal(algorithm.layout.size)
     tracemalloc.start()
     try:
         before = tracemalloc.get_traced_memory()[0]
         for N in range(1, 41):
-            inputs = theta, Batch(*RNG.standard_normal((2, T, N, 1))), Batch(*RNG.standard_normal((2, T, N, 1)))
+            inputs = theta, Batch(*rng.standard_normal((2, T, N, 1))), Batch(*rng.standard_normal((2, T, N, 1)))
             for _ in range(3):
                 same(repeating.meta_gradient(*inputs), algorithm.meta_gradient(*inputs))
         lists = sum(1100 * program.operations for program in repeating._programs.values())  # note 25: bytes of a list

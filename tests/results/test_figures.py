@@ -44,5 +44,6 @@ def test_panels_of_methods_have_their_colours_and_inputs_without_labels_are_tick
     assert [set(lines) - set(predictions) for lines in (labelled, unlabelled)] == [{"support"}, {NO_LABELS}]
     assert np.allclose(labelled["after 1 step"].get_color(), plots.pale(plots.SKY, 1))
     ticks = unlabelled[NO_LABELS]
-    assert ticks.get_transform() == figure.axes[1].get_xaxis_transform() and (np.asarray(ticks.get_ydata(), float) < 0.05).all()
+    assert ticks.get_transform() == figure.axes[1].get_xaxis_transform()
+    assert (np.asarray(ticks.get_ydata(), float) < 0.05).all()
     assert [text.get_text() for text in figure.legends[0].get_texts()] == [*predictions, "support", NO_LABELS]

@@ -29,7 +29,6 @@ from maml_numpy.rl.workers import Workers
 from maml_numpy.training import NonFinite
 
 ROOT = Path(__file__).parents[2]
-RNG = np.random.default_rng(0)
 SMALL = cartpole.Config(iterations=3, episodes=4, H=8, updates=2, size=50)
 
 
@@ -54,8 +53,8 @@ def test_returns_end_where_the_environment_says():
     assert np.allclose(returns.advantages(reward, zeros, end, zeros, 0.9, 1.0), [0.81, 0.9, 1, -0.9, -1])
 
 
-def test_advantages_between_one_error_and_all_of_the_return():
-    reward, value, end = *RNG.standard_normal((2, 6)), np.arange(6) == 5
+def test_advantages_between_one_error_and_all_of_the_return(rng):
+    reward, value, end = *rng.standard_normal((2, 6)), np.arange(6) == 5
     beyond = np.where(end, 2.0, 0.0)
     later = np.append(value[1:], 2.0)
     errors = reward + 0.9 * later - value
@@ -66,8 +65,8 @@ def test_advantages_between_one_error_and_all_of_the_return():
     assert np.allclose(returns.advantages(reward, value, end, beyond, 0.9, 0.8), some)
 
 
-def test_normalised_values():
-    values = returns.normalised(RNG.uniform(3, 9, 50))
+def test_normalised_values(rng):
+    values = returns.normalised(rng.uniform(3, 9, 50))
     assert np.allclose([values.mean(), values.std()], [0, 1])
     assert not returns.normalised(np.full(4, 7.0)).any()
 
@@ -83,11 +82,11 @@ def test_a_step_at_the_edge_of_the_clip_has_one_side_free_and_one_flat():
         assert np.isclose(below, above, rtol=1e-8)
 
 
-def test_where_policies_agree_ppo_is_reinforce():
-    y, dloss = RNG.standard_normal((2, 5, 3)), np.ones(2)
-    action = RNG.integers(3, size=(2, 5))
+def test_where_policies_agree_ppo_is_reinforce(rng):
+    y, dloss = rng.standard_normal((2, 5, 3)), np.ones(2)
+    action = rng.integers(3, size=(2, 5))
     taken = np.take_along_axis(softmax(y).log_pi, action[..., None], axis=-1)[..., 0]
-    decisions = Decisions(action, RNG.standard_normal((2, 5)), taken, np.zeros((2, 5)))
+    decisions = Decisions(action, rng.standard_normal((2, 5)), taken, np.zeros((2, 5)))
     first, second = (loss.backward(loss.forward(y, decisions)[1], dloss) for loss in (Reinforce(), PPO(0.1)))
     assert np.allclose(first, second, rtol=1e-12)
 
@@ -260,9 +259,9 @@ def test_what_an_environment_raises_is_raised_here():
         workers.play(theta(), range(2))
 
 
-def test_a_policy_that_is_no_number_is_named():
+def test_a_policy_that_is_no_number_is_named(rng):
     with pytest.raises(ArithmeticError, match="decision 1: the policy's outputs are"):
-        rollout.play(Walk(), network(), np.full_like(theta(), np.nan), RNG, 0)
+        rollout.play(Walk(), network(), np.full_like(theta(), np.nan), rng, 0)
 
 
 def test_an_environment_that_cannot_be_made_is_reported():
@@ -310,11 +309,11 @@ def collected(rng, net, params):
 
 
 @pytest.mark.parametrize("delta", [0.001, 0.02])
-def test_a_trust_region_is_kept_and_used(delta):
+def test_a_trust_region_is_kept_and_used(rng, delta):
     net = Network(4, [Dense(4, 8), ReLU(), Dense(8, 2)])
     params = net.initialise(np.random.default_rng(2), uniform_fan_in, np.float64)
     x, old, batch = collected(np.random.default_rng(3), net, params)
-    after, _, metrics = TrustRegion(delta).improve(net, params, TrustRegion(delta).init(params), batch, RNG)
+    after, _, metrics = TrustRegion(delta).improve(net, params, TrustRegion(delta).init(params), batch, rng)
     distance = kl(old, softmax(net.forward(after, x)[0])).mean()
     assert 0.2 * delta < distance <= delta and np.isclose(distance, metrics["kl"])
     log_ratio = softmax(net.forward(after, x)[0]).log_pi - old.log_pi
@@ -323,13 +322,13 @@ def test_a_trust_region_is_kept_and_used(delta):
 
 
 @pytest.mark.parametrize("delta, damping", [(0.001, 0.3), (0.02, 1.0)])
-def test_the_first_length_tried_is_the_one_that_the_quadratic_model_allows(delta, damping):
+def test_the_first_length_tried_is_the_one_that_the_quadratic_model_allows(rng, delta, damping):
     """Of one half of v (F + damping) v: delta. The damping keeps the divergence below, so nothing is halved."""
     net = Network(4, [Dense(4, 8), ReLU(), Dense(8, 2)])
     params = net.initialise(np.random.default_rng(2), uniform_fan_in, np.float64)
     x, old, batch = collected(np.random.default_rng(3), net, params)
     region = TrustRegion(delta, damping)
-    after, _, metrics = region.improve(net, params, region.init(params), batch, RNG)
+    after, _, metrics = region.improve(net, params, region.init(params), batch, rng)
     v, F = after - params, 0
     for action in range(2):  # F is the mean of the outer products of log pi's gradient, each action by its share
         for share, row in zip(old.pi[:, action], x):
@@ -340,22 +339,22 @@ def test_the_first_length_tried_is_the_one_that_the_quadratic_model_allows(delta
     assert metrics["halvings"] == 0 and np.isclose(v @ F @ v + damping * v @ v, 2 * delta, rtol=1e-6)
 
 
-def test_without_anything_to_gain_the_trust_region_stays():
+def test_without_anything_to_gain_the_trust_region_stays(rng):
     net = Network(4, [Dense(4, 8), ReLU(), Dense(8, 2)])
     params = net.initialise(np.random.default_rng(2), uniform_fan_in, np.float64)
     _, _, batch = collected(np.random.default_rng(3), net, params)
     nothing = batch._replace(decisions=batch.decisions._replace(advantage=np.zeros(200)))
-    after, state, metrics = TrustRegion(0.01).improve(net, params, TrustRegion(0.01).init(params), nothing, RNG)
+    after, state, metrics = TrustRegion(0.01).improve(net, params, TrustRegion(0.01).init(params), nothing, rng)
     assert np.array_equal(after, params) and state.t == 1 and metrics["kl"] == 0
 
 
-def test_a_gradient_that_is_no_number_stops_a_trust_region():
+def test_a_gradient_that_is_no_number_stops_a_trust_region(rng):
     net = Network(4, [Dense(4, 8), ReLU(), Dense(8, 2)])
     params = net.initialise(np.random.default_rng(2), uniform_fan_in, np.float64)
     _, _, batch = collected(np.random.default_rng(3), net, params)
     wrong = batch._replace(decisions=batch.decisions._replace(advantage=np.full(200, np.nan)))
     with pytest.raises(NonFinite, match="the policy's gradient is not finite"):
-        TrustRegion(0.01).improve(net, params, TrustRegion(0.01).init(params), wrong, RNG)
+        TrustRegion(0.01).improve(net, params, TrustRegion(0.01).init(params), wrong, rng)
 
 
 def test_a_ratio_beyond_all_bounds_is_flat():
@@ -365,12 +364,12 @@ def test_a_ratio_beyond_all_bounds_is_flat():
     assert loss == np.float32(-1.2) and slope == 0
 
 
-def test_minibatches_step_along_the_gradient():
+def test_minibatches_step_along_the_gradient(rng):
     net = Network(4, [Dense(4, 8), ReLU(), Dense(8, 2)])
     params = net.initialise(np.random.default_rng(2), uniform_fan_in, np.float64)
     _, _, batch = collected(np.random.default_rng(3), net, params)
     update = Minibatches(PPO(0.2), SGD(0.5), 5, 10_000)
-    after, _, metrics = update.improve(net, params, update.init(params), batch, RNG)
+    after, _, metrics = update.improve(net, params, update.init(params), batch, rng)
     before = -batch.decisions.advantage.mean()
     assert metrics["loss"] < before - 0.01 and 0 < metrics["kl"] < 0.1 and not np.array_equal(after, params)
 

@@ -18,13 +18,12 @@ from maml_numpy.training import NonFinite
 from maml_numpy.video.codes import GumbelSoftmax, divergence, gumbel, one_hot_argmax
 from maml_numpy.video.predictor import Predictor, mixed, side_by_side
 
-RNG = np.random.default_rng(0)
 SMALL = video.Config(iterations=60, size=10, square=3, N=16, H=8)
 
 
-def test_squares_move_by_one_of_the_shifts():
+def test_squares_move_by_one_of_the_shifts(rng):
     squares = Squares(9, 3, (-2, 1))
-    corners = squares.corners(RNG, 200)
+    corners = squares.corners(rng, 200)
     assert corners[:, 1].min() == 2 and corners[:, 1].max() == 5
     assert corners[:, 0].min() == 0 and corners[:, 0].max() == 6
     frames, futures = squares.frames(corners), squares.futures(corners)
@@ -46,9 +45,9 @@ def test_pairs_are_seeded_and_each_shift_is_as_likely():
 
 @pytest.mark.parametrize("squares, floor", [(Squares(), 10 * 0.25 / 1024), (Squares(20, 4, (3,)), 0.0),
                                             (Squares(16, 3, (1, 9)), 18 * 0.25 / 256)])
-def test_floor(squares, floor):
+def test_floor(rng, squares, floor):
     assert np.isclose(squares.floor(), floor, atol=1e-15)
-    futures = squares.futures(squares.corners(RNG, 5))
+    futures = squares.futures(squares.corners(rng, 5))
     assert np.allclose(((futures - futures.mean(axis=0)) ** 2).mean(axis=(0, 2)), floor, atol=1e-8)
 
 
@@ -79,8 +78,8 @@ def test_the_largest_logit_with_noise_is_drawn_by_the_softmax():
     assert np.allclose(drawn, [0.2, 0.5, 0.3], atol=0.005)
 
 
-def test_samples_are_codes_at_a_low_temperature_and_mixtures_at_a_high_one():
-    logits, noise = RNG.standard_normal((2, 500, 3))
+def test_samples_are_codes_at_a_low_temperature_and_mixtures_at_a_high_one(rng):
+    logits, noise = rng.standard_normal((2, 500, 3))
     cold, hot = (GumbelSoftmax(tau).forward(logits, noise)[0] for tau in (0.01, 100.0))
     assert np.median(cold.max(axis=1)) > 0.999 and np.abs(hot - 1 / 3).max() < 0.05
     assert np.array_equal(GumbelSoftmax(3.0, hard=True).forward(logits, noise)[0], one_hot_argmax(logits + noise))
@@ -103,8 +102,8 @@ def test_a_code_that_is_sure_beyond_rounding_has_a_divergence():
     assert np.allclose(found, log(2)) and found.kl.dtype == np.float32 and np.isfinite(cache.log_marginal).all()
 
 
-def test_the_encoder_sees_two_frames_as_channels():
-    x, following = RNG.standard_normal((2, 3, 16))
+def test_the_encoder_sees_two_frames_as_channels(rng):
+    x, following = rng.standard_normal((2, 3, 16))
     seen = side_by_side(x, following).reshape(3, 4, 4, 2)
     assert (seen[..., 0] == x.reshape(3, 4, 4)).all() and (seen[..., 1] == following.reshape(3, 4, 4)).all()
 
@@ -119,17 +118,17 @@ def test_an_encoder_at_its_start_tells_moves_alike_wherever_they_are():
     assert not np.allclose(logits[0], logits[1], atol=1e-3)
 
 
-def test_images_are_mixed_by_their_shares():
-    z, mask = RNG.standard_normal((4, 18)), np.array([[1, 0], [0, 1], [0.5, 0.5], [2, 3]])
+def test_images_are_mixed_by_their_shares(rng):
+    z, mask = rng.standard_normal((4, 18)), np.array([[1, 0], [0, 1], [0.5, 0.5], [2, 3]])
     images = z.reshape(4, 9, 2)
     assert np.allclose(mixed(z, mask), mask[:, :1] * images[..., 0] + mask[:, 1:] * images[..., 1])
 
 
-def test_without_an_encoder_there_is_nothing_to_say_of_codes():
+def test_without_an_encoder_there_is_nothing_to_say_of_codes(rng):
     predictor = Predictor(Network(9, [Convolution(3, 3, 1, 2, 1)]), Network(1, [Dense(1, 2), Softmax()]), None, MSE(),
                           weight=2.0, balance=3.0)
-    x, following = RNG.standard_normal((2, 4, 9))
-    theta = RNG.standard_normal(predictor.layout.size)
+    x, following = rng.standard_normal((2, 4, 9))
+    theta = rng.standard_normal(predictor.layout.size)
     loss, parts, _ = predictor.gradient(theta, x, following, np.zeros((4, 1)), GumbelSoftmax(1.0))
     assert parts == (loss, 0, 0)
     assert np.isclose(loss, MSE().forward(predictor.predict(theta, x, np.ones((4, 1))), following)[0])
