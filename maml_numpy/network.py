@@ -105,7 +105,7 @@ class Network:
         dtheta: None writes nothing.
         dtaps: gradients arriving at the tapped activations from elsewhere.
         to_x: whether dx is asked for; otherwise it is None, and so are the deltas below the layers that dtheta has a
-            place for.
+        place for.
         Raises ValueError for a name that is no tap, an array of another shape than the tap, a dtheta of another layout.
         """
         deltas: Bars = self._nothing.copy()

@@ -18,7 +18,7 @@ class Layout:
 
     shapes: piece name, such as "dense1.W", to its shape; pieces lie in the vector in this order.
     blocks: name -> slice, in order, of what a rule takes at once, such as "dense1" for its W with its b; each piece is
-        one where nothing else is said.
+    one where nothing else is said.
     places: piece name -> (its slice of the vector, its shape).
     size: P, the number of entries of the vector.
     Raises ValueError for a size below 1 or for a layout with nothing in it.

@@ -72,7 +72,9 @@ class DAML:
         return adapt(inner, theta_0, self._inputs(source), self.alpha)
 
     def meta_gradient(self, theta: Array, support: Inputs, query: Batch) -> MetaGradient:
-        """theta: (P + P_psi,). support: source inputs (T, K, D). query: labelled target examples of the same tasks.
+        """theta: (P + P_psi,).
+        support: source inputs (T, K, D).
+        query: labelled target examples of the same tasks.
 
         Returns the target losses after adaptation, (T,), and the gradient of their mean J by both parts. Raises
         ValueError for a vector of another layout, labelled or ill-shaped source inputs, a query that does not fit.

@@ -19,12 +19,12 @@ class MAML:
 
     objective: inner and outer loss.
     alpha: inner learning rate, at least 0: a number, a mapping such as {"dense3": 0.1} from blocks to numbers, with 0
-        for the rest (so a rate for the head alone is ANIL), an array (P,), or a list of K of these, one per step.
+    for the rest (so a rate for the head alone is ANIL), an array (P,), or a list of K of these, one per step.
     K: inner steps, at least 1.
     second_order: False is FO-MAML, which takes the gradient at theta_K for that at theta_0.
     keep_caches: True keeps every step's caches (fast), False recomputes them in the backward pass (small).
     every_step: True measures the query loss after every inner step, and J is their mean (the multi-step loss of
-        Antoniou et al. 2019, arXiv:1810.09502, with equal weights); False after the last one alone.
+    Antoniou et al. 2019, arXiv:1810.09502, with equal weights); False after the last one alone.
     Raises ValueError for K < 1 and for what `rates.fixed` refuses.
     """
 

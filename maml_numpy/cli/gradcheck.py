@@ -29,7 +29,9 @@ PLOTTED = "error against step size of one derivative of MAML's whole meta-gradie
 class Tally:
     """Sums over rows.
 
-    rows, failed: how many. skipped: entries skipped at kinks. worst: method of proof -> the largest error.
+    rows, failed: how many.
+    skipped: entries skipped at kinks.
+    worst: method of proof -> the largest error.
     """
 
     def __init__(self) -> None:

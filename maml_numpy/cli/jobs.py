@@ -12,11 +12,15 @@ from ..runs import CHECKPOINT, checkpoint, read_metrics
 class Job(NamedTuple):
     """One run: train what is not trained yet, then test if asked to.
 
-    experiment, method, seed: of the run. config: its configuration.
+    experiment, method, seed: of the run.
+    config: its configuration.
     folder: of the run; None for the untrained start and for parameters that come with the package.
-    iterations: of the whole training. done: those taken before.
+    iterations: of the whole training.
+    done: those taken before.
     save_every: seconds between checkpoints.
-    test: whether to test. device: where to train. processes: how many the run may use itself.
+    test: whether to test.
+    device: where to train.
+    processes: how many the run may use itself.
     shipped: whether the parameters are those that come with the package.
     extends: whether the run may have been finished with fewer iterations.
     """

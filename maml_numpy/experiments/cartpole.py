@@ -41,4 +41,5 @@ def sizes(config: Config) -> tuple[int, int]:
     return game.D, game.A
 
 
-EXPERIMENT = Games("cartpole", __doc__, Config, METHODS, environment, sizes)
+DESCRIPTION = "Balancing a pole on a cart, by policy gradients."
+EXPERIMENT = Games("cartpole", DESCRIPTION, Config, METHODS, environment, sizes)

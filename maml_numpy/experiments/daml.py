@@ -1,5 +1,5 @@
 """DAML: which of two sine waves to draw, from one unlabelled input at a time, by a loss that is learned; the toy of the
-PyTorch post on DAML."""
+blog post "Meta Learning in PyTorch" (sagargv.com, 2018), called the post here."""
 
 from dataclasses import dataclass, replace
 from math import pi
@@ -160,8 +160,9 @@ def learned_loss_panels(x: Array, loss: Array, zero: Array, shifted: Array, side
                         K: int) -> "Figure":
     """Draw a learned loss against the source input, its pull, and the wave that K steps on that input lead to.
 
-    x, loss: (S,). zero, shifted: (3, S), the error on sin(x) and on sin(x + pi) after 0, 1 and K inner steps. sides:
-    the source inputs of training, shaded.
+    x, loss: (S,).
+    zero, shifted: (3, S), the error on sin(x) and on sin(x + pi) after 0, 1 and K inner steps.
+    sides: the source inputs of training, shaded.
     """
     from matplotlib.figure import Figure
     figure = Figure(figsize=(12.6, 4.0), layout="constrained")
@@ -210,4 +211,5 @@ def figures(config: Config, learned: Mapping[str, Array]) -> dict[str, "Figure"]
             "loss": learned_loss_panels(SWEEP, objective.loss(theta, sweep), right, wrong, SOURCES, config.K)}
 
 
-EXPERIMENT = DAMLExperiment("daml", __doc__, Config, METHODS, "mean absolute error", unseen, anchors, figures, None)
+DESCRIPTION = "DAML: which of two sine waves, from unlabelled inputs, by a learned loss."
+EXPERIMENT = DAMLExperiment("daml", DESCRIPTION, Config, METHODS, "mean absolute error", unseen, anchors, figures, None)

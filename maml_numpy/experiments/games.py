@@ -121,7 +121,7 @@ class Games:
     """
 
     name: str
-    description: str | None
+    description: str
     Config: type[Any]
     methods: Mapping[str, GameMethod]
     environment: Callable[[Any], Environment]

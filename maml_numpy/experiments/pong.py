@@ -1,4 +1,5 @@
-"""Pong from pixels, against the game's own player, by policy gradients."""
+"""Pong from pixels, against the game's own player, by policy gradients, as in the blog post "Learning to play Pong using
+PPO in PyTorch" (sagargv.com, 2019), called the post here."""
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Mapping
@@ -46,5 +47,6 @@ def first_layer(views: Mapping[str, Array]) -> "Figure":
     return filters(views["sparsedense1.W"], up, (75, 80))
 
 
-EXPERIMENT = Games("pong", __doc__, Config, METHODS, environment, lambda config: (Pong.D, Pong.A), sparse=True,
+DESCRIPTION = "Pong from pixels, against the game's own player, by policy gradients."
+EXPERIMENT = Games("pong", DESCRIPTION, Config, METHODS, environment, lambda config: (Pong.D, Pong.A), sparse=True,
                    screen="P(up)", ships=True, first_layer=first_layer)

@@ -151,7 +151,7 @@ class Regression:
     """
 
     name: str
-    description: str | None
+    description: str
     Config: type[Any]
     methods: Mapping[str, RegressionMethod]
     error: str

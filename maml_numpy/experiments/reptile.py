@@ -95,5 +95,6 @@ def figures(config: Config, learned: Mapping[str, Array]) -> dict[str, "Figure"]
     return {"panels": adaptation_panels(panels, f"Adapting to one unseen sine wave from {TEST_N} examples")}
 
 
-EXPERIMENT = Regression("reptile", __doc__, Config, METHODS, "squared error", unseen, anchors, figures,
+DESCRIPTION = "Reptile on sine waves, as its authors set it up (arXiv:1803.02999)."
+EXPERIMENT = Regression("reptile", DESCRIPTION, Config, METHODS, "squared error", unseen, anchors, figures,
                         lambda config: config.x, tune_untrained=True)

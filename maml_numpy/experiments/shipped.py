@@ -23,7 +23,9 @@ LARGEST = 2**28  # bytes of a file's arrays
 class Shipped(NamedTuple):
     """The content of a file.
 
-    config: of the run. method, seed: of the run. theta: (P,), float32.
+    config: of the run.
+    method, seed: of the run.
+    theta: (P,), float32.
     """
 
     config: Any

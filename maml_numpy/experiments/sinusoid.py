@@ -156,6 +156,7 @@ def figures(config: Config, learned: Mapping[str, Array]) -> dict[str, "Figure"]
             "tasks": adaptation_panels(nine, title, columns=3)}
 
 
+DESCRIPTION = "Sine waves of the MAML paper (arXiv:1703.03400), adapted to from a few points."
 EXPERIMENT = Regression(
-    "sinusoid", __doc__, Config, METHODS, "squared error", unseen, anchors, figures, lambda config: config.x,
+    "sinusoid", DESCRIPTION, Config, METHODS, "squared error", unseen, anchors, figures, lambda config: config.x,
     initialiser=lambda config: INITIALISERS[config.init](config.sigma), tune_untrained=True)

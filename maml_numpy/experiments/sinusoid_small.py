@@ -1,4 +1,5 @@
-"""The sinusoids of the JAX post: fit one; then meta-learn small ones, a single task or four at a time."""
+"""The sinusoids of "Meta-Learning in 50 Lines of JAX" (Eric Jang, 2019), called the post here: fit one; then meta-learn
+small ones, a single task or four at a time."""
 
 from dataclasses import dataclass
 from math import pi
@@ -115,5 +116,6 @@ def figures(config: Config, learned: Mapping[str, Array]) -> dict[str, "Figure"]
     return {"panels": adaptation_panels(panels, f"Adapting to sin(x) from {config.N} examples")}
 
 
-EXPERIMENT = Regression("sinusoid_small", __doc__, Config, METHODS, "squared error", unseen, anchors, figures,
+DESCRIPTION = "Small sine waves: the toy of a blog post on MAML in JAX."
+EXPERIMENT = Regression("sinusoid_small", DESCRIPTION, Config, METHODS, "squared error", unseen, anchors, figures,
                         lambda config: config.x)

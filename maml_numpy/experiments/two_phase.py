@@ -1,4 +1,5 @@
-"""MAML on two sine waves, sin(x) and sin(x + pi), by mean absolute error: the toy of the PyTorch post on MAML."""
+"""MAML on two sine waves, sin(x) and sin(x + pi), by mean absolute error: the toy of the blog
+post "Meta Learning in PyTorch" (sagargv.com, 2018), called the post here."""
 
 from dataclasses import dataclass
 from math import pi
@@ -107,5 +108,6 @@ def figures(config: Config, learned: Mapping[str, Array]) -> dict[str, "Figure"]
     return {"panels": adaptation_panels(panels, f"{EXPERIMENT.title(first)}: which of two phases, from {N} examples")}
 
 
-EXPERIMENT = Regression("two_phase", __doc__, Config, METHODS, "mean absolute error", unseen, anchors, figures,
+DESCRIPTION = "sin(x) or sin(x + pi) by mean absolute error: the toy of a blog post on MAML."
+EXPERIMENT = Regression("two_phase", DESCRIPTION, Config, METHODS, "mean absolute error", unseen, anchors, figures,
                         lambda config: (-2 * pi, 2 * pi))

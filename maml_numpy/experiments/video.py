@@ -211,7 +211,7 @@ class Video:
     """An `Experiment`: predict the next frame. name, description, Config, methods: as there."""
 
     name: str
-    description: str | None
+    description: str
     Config: type[Any]
     methods: Mapping[str, PredictorMethod]
 
@@ -298,4 +298,5 @@ def save_roll_out(config: Config, learned: Mapping[str, Array], path: Path) -> N
     animation.save(path, *pictures.moving(roll_out(config, learned), config.size), ROLL_OUT_FPS)
 
 
-EXPERIMENT = Video("video", __doc__, Config, METHODS)
+DESCRIPTION = "The next frame of a video in which a square moves at random."
+EXPERIMENT = Video("video", DESCRIPTION, Config, METHODS)

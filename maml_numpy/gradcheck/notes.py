@@ -19,7 +19,10 @@ PIECE = re.compile(r"^## (?P<section>[^\n]+)$|^```math\n(?P<fence>.*?)^```$|\$`(
 class Entry(NamedTuple):
     """One labelled equation.
 
-    label: such as "dense.4". note: the stem of its file, such as "02_dense". section: its heading. equation: TeX.
+    label: such as "dense.4".
+    note: the stem of its file, such as "02_dense".
+    section: its heading.
+    equation: TeX.
     """
 
     label: str

@@ -57,8 +57,9 @@ def concatenate_rows(parts: list[SparseRows]) -> SparseRows:
 class Block(NamedTuple):
     """Some rows, and the columns that are active in them.
 
-    rows: which, (B,). columns: which rows of [W; b] they meet, the last of them b, (U + 1,). x1: what they hold there,
-    and a column of ones, (B, U + 1).
+    rows: which, (B,).
+    columns: which rows of [W; b] they meet, the last of them b, (U + 1,).
+    x1: what they hold there, and a column of ones, (B, U + 1).
     """
 
     rows: Any

@@ -56,7 +56,9 @@ class ErrorResults(NamedTuple):
     """The rows of several methods and seeds, measured alike.
 
     error: its name, such as "squared error".
-    tasks: how many. grid: points of each on which the error is taken. steps: the S numbers of inner steps.
+    tasks: how many.
+    grid: points of each on which the error is taken.
+    steps: the S numbers of inner steps.
     anchors: predictors that never see an example -> their error.
     rows: in the order of the tables.
     """

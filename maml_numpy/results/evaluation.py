@@ -15,8 +15,10 @@ def losses_after(objective: Objective, theta: Array, support: Any, query: Any, a
                  ) -> Array:
     """Adapt to the support set and record the query loss after each of the given numbers of inner steps.
 
-    theta: (P,). support, query: of T tasks. alpha: inner learning rate, as `rates.per_step` takes it. steps: S numbers,
-    at least 0, ascending.
+    theta: (P,).
+    support, query: of T tasks.
+    alpha: inner learning rate, as `rates.per_step` takes it.
+    steps: S numbers, at least 0, ascending.
     Returns (S, T). A task whose adaptation diverges has losses that are not finite; nothing is raised for it.
     Raises ValueError for steps that are no such numbers, a batch that does not fit, or an example that is not finite.
     """
@@ -56,9 +58,10 @@ def tuned_losses(objective: Objective, theta: Array, held_out: tuple[Any, Any], 
 class Summary(NamedTuple):
     """Of losses (S, T), after S numbers of steps beginning with 0; each (S,) in float64.
 
-    mean, median, p95: over tasks; p95 is the 95th percentile. ci: half the mean's 95% confidence interval,
-    1.96 sigma / sqrt(T). diverged: the number of tasks whose loss is not finite or more than twice what it was before
-    the first step; a mean alone hides them.
+    mean, median, p95: over tasks; p95 is the 95th percentile.
+    ci: half the mean's 95% confidence interval, 1.96 sigma / sqrt(T).
+    diverged: the number of tasks whose loss is not finite or more than twice what it was before the first step; a mean
+    alone hides them.
     """
 
     mean: Array

@@ -34,7 +34,9 @@ class Outcome(NamedTuple):
 class Environment(Protocol):
     """A game, one at a time.
 
-    D: how wide an observation is. A: how many actions there are, 0 to A - 1. skip: frames an action lasts.
+    D: how wide an observation is.
+    A: how many actions there are, 0 to A - 1.
+    skip: frames an action lasts.
     """
 
     D: int

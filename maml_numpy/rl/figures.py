@@ -40,8 +40,9 @@ def learning_curves(curves: Mapping[str, Sequence[Curve]], skip: Mapping[str, in
 def filters(W: Array, out: Array, shape: tuple[int, int], count: int = 24) -> "Figure":
     """Draw what the hidden units with the strongest say look for, as images.
 
-    W: (D, H) of the first layer. out: (H,), how much each unit raises the first action over the second. shape: rows and
-    columns of an image, whose product is D.
+    W: (D, H) of the first layer.
+    out: (H,), how much each unit raises the first action over the second.
+    shape: rows and columns of an image, whose product is D.
     """
     from matplotlib.figure import Figure
     strongest = np.argsort(-np.abs(out) * np.linalg.norm(W, axis=0))[:count]

@@ -16,8 +16,10 @@ from ..losses import Loss
 class Decisions(NamedTuple):
     """Actions, and their consequences; each (T, N), or (N,) without the task axis.
 
-    action: 0, 1, … advantage: how much better than expected it went. log_prob: the action's log-probability when it was
-    taken. value_target: the return that a critic should have predicted there.
+    action: 0 to A - 1.
+    advantage: how much better than expected the return was.
+    log_prob: the action's log-probability when it was taken.
+    value_target: the return that a critic should have predicted there.
     """
 
     action: Array
@@ -77,8 +79,11 @@ class DecisionLoss(Loss, Protocol):
 
 
 class PolicyCache(NamedTuple):
-    """policy: at every decision. chosen: 1 at the action taken and 0 elsewhere, (T, N, A). slope: of the decision's
-    loss in its log-probability, (T, N). curve: the slope's slope."""
+    """policy: at every decision.
+    chosen: 1 at the action taken and 0 elsewhere, (T, N, A).
+    slope: of the decision's loss in its log-probability, (T, N).
+    curve: the slope's slope.
+    """
 
     policy: Policy
     chosen: Array

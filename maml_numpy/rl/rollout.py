@@ -47,8 +47,11 @@ def sample_action(logits: list[float], u: float) -> tuple[int, float]:
 def play(env: Environment, network: Network, theta: Any, rng: np.random.Generator, seed: int) -> Episode:
     """Play one episode, drawing every action from the policy.
 
-    network: its first env.A outputs are the logits; one more is a critic. theta: (P,), or `by_layer` of it. rng: for
-    the actions. seed: for the environment. Raises ArithmeticError for a reward or an output that is not finite.
+    network: its first env.A outputs are the logits; one more is a critic.
+    theta: (P,), or `by_layer` of it.
+    rng: for the actions.
+    seed: for the environment.
+    Raises ArithmeticError for a reward or an output that is not finite.
     """
     def outputs(x: Any) -> list[float]:
         y = network.forward(theta, x)[0][0].tolist()

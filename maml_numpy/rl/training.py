@@ -91,10 +91,17 @@ def policy_metrics(policy: Policy, decisions: Decisions) -> dict[str, float]:
 class PolicyTrainer:
     """How a policy is trained.
 
-    make: makes the environment and the network, in other processes too. network: the same. theta: the start, (P,).
-    update: how it is improved. seed: of the episodes, which are numbered from 0. rng: for the updates. iterations: how
-    many. episodes: played in each. gamma: discount, lam: of `returns.advantages`, 1 without a critic. workers: how many
-    processes play.
+    make: makes the environment and the network, in other processes too.
+    network: that network.
+    theta: the start, (P,).
+    update: how it is improved.
+    seed: of the episodes, which are numbered from 0.
+    rng: for the updates.
+    iterations: how many.
+    episodes: played in each.
+    gamma: discount, in [0, 1].
+    lam: lambda of `returns.advantages`, in [0, 1]; 1 without a critic.
+    workers: how many processes play.
     """
 
     make: Make

@@ -59,9 +59,12 @@ class TRPOState(NamedTuple):
 class TrustRegion:
     """One step a round along the natural gradient, as long as the mean divergence from the old policy allows.
 
-    delta: that divergence, in nats, above 0. damping: times the identity, added to the Fisher matrix. iterations: of
-    the conjugate gradients. halvings: of the step, until the surrogate falls and the divergence is kept. Needs a
-    network without a critic. Raises ValueError for a delta or a damping that is not positive.
+    delta: that divergence, in nats, above 0.
+    damping: times the identity, added to the Fisher matrix.
+    iterations: of the conjugate gradients.
+    halvings: of the step, until the surrogate falls and the divergence is kept.
+    Needs a network without a critic.
+    Raises ValueError for a delta or a damping that is not positive.
     """
 
     delta: float

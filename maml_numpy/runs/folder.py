@@ -124,8 +124,8 @@ def train_in(folder: Path, trainer: Trainer, config: Mapping[str, Any], save_eve
 
     config: plain JSON values, kept with the run; a checkpoint there must be of the same ones.
     save_every: seconds between checkpoints. One more is written when the iterator ends, is closed or raises.
-    may_differ: names in `config` whose values may differ from the checkpoint's.
-    The arrays live where trainer.theta does; the folder is the same for every device.
+    may_differ: names in `config` whose values may differ from the checkpoint's. The arrays live where trainer.theta
+    does; the folder is the same for every device.
     Raises CheckpointError for a checkpoint that does not fit the trainer or the configuration, OSError when the folder
     cannot be written or another process trains in it, and what `train` raises.
     """

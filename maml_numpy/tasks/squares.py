@@ -12,8 +12,10 @@ from ..batch import Batch
 class Squares:
     """Pairs of frames: a white square on black, and where it is next.
 
-    size: of a frame, size by size pixels. square: its width and height. shifts: by how many pixels to the right (or, if
-    negative, to the left) it may move, each as likely as the others. No square leaves its frame.
+    size: of a frame, size by size pixels.
+    square: its width and height.
+    shifts: by how many pixels to the right (or, if negative, to the left) it may move, each as likely as the others. No
+    square leaves its frame.
     Raises ValueError for a square larger than the frame, for shifts that leave it, no shift, or one named twice.
     """
 

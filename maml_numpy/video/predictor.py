@@ -26,10 +26,12 @@ class Parts(NamedTuple):
 class Predictor:
     """Predicts the next frame: filtered images of the one before, mixed by a mask that depends on a code.
 
-    filters: frames (D features) to F D, the filters' images with the filter last. mask: C codes to F. encoder: a frame
-    and the next, two channels, 2 D features, to C logits; None for a predictor that is told nothing and has one code.
-    criterion: of the predicted frame. weight: of the codes' divergence from uniform ones, and balance: of that of their
-    mean, both at least 0.
+    filters: frames (D features) to F D, the filters' images with the filter last.
+    mask: C codes to F.
+    encoder: a frame and the next, two channels, 2 D features, to C logits; None for a predictor that is told nothing
+    and has one code.
+    criterion: of the predicted frame.
+    weight: of the codes' divergence from uniform ones, and balance: of that of their mean, both at least 0.
     Raises ValueError for parts that do not fit each other.
     """
 

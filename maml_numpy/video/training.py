@@ -18,8 +18,10 @@ from .predictor import Predictor
 class PredictorTrainer:
     """How a predictor is trained; a `runs.Trainer`.
 
-    theta: the start, (P,). draw: generator -> frames and what followed, x, y (N, D). tau: the temperature of the codes
-    at the first update and at the last; in between it falls by one factor an update. hard: of `GumbelSoftmax`.
+    theta: the start, (P,).
+    draw: generator -> frames and what followed, x, y (N, D).
+    tau: the temperature of the codes at the first update and at the last; in between it falls by one factor an update.
+    hard: of `GumbelSoftmax`.
     """
 
     predictor: Predictor
