@@ -1,5 +1,5 @@
-"""Pong from pixels, against the game's own player, by policy gradients, as in the blog post "Learning to play Pong using
-PPO in PyTorch" (sagargv.com, 2019), called the post here."""
+"""Pong from pixels, against the game's own player, by policy gradients, as in the blog post "Learning to play Pong
+using PPO in PyTorch" (sagargv.com, 2019), called the post here."""
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Mapping

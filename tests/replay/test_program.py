@@ -135,7 +135,8 @@ def numbers_at_work(x, y):
 
 
 def test_all_that_arrays_do(rng):
-    x, y, n = *rng.standard_normal((2, 3, 4)), rng.standard_normal(3)
+    x, y = rng.standard_normal((2, 3, 4))
+    n = rng.standard_normal(3)
     with np.errstate(divide="ignore"):
         repeated(arrays_at_work, x, y, n)
         repeated(arrays_at_work, x.astype("f"), y.astype("f"), n.astype("f"))

@@ -54,7 +54,8 @@ def test_returns_end_where_the_environment_says():
 
 
 def test_advantages_between_one_error_and_all_of_the_return(rng):
-    reward, value, end = *rng.standard_normal((2, 6)), np.arange(6) == 5
+    reward, value = rng.standard_normal((2, 6))
+    end = np.arange(6) == 5
     beyond = np.where(end, 2.0, 0.0)
     later = np.append(value[1:], 2.0)
     errors = reward + 0.9 * later - value
