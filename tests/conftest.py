@@ -6,8 +6,12 @@ import maml_numpy.cli  # noqa: F401  # sets one BLAS thread, before NumPy is imp
 from helpers import cores
 import pytest
 
-# A shell starts what runs in its background deaf to Ctrl-C, and children inherit that; here some tests press it.
+# A shell starts background processes that ignore Ctrl-C, and nohup ones that ignore SIGHUP; children inherit that. Some
+# tests send these signals.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+for name in ("SIGTERM", "SIGHUP"):
+    if hasattr(signal, name):
+        signal.signal(getattr(signal, name), signal.SIG_DFL)
 
 
 @pytest.fixture
