@@ -54,16 +54,17 @@ __all__ = ["Adam", "Batch", "Bernoulli", "ClipByNorm", "Convolution", "Cosine", 
            "uniform_fan_in"]
 
 
-def __getattr__(name: str) -> Any:
-    """Import a public name, or a package of this one, when it is first used."""
-    if name in _PLACES:
-        value = getattr(import_module(f"{__name__}.{_PLACES[name]}"), name)
-    elif name in ("gradcheck", "tasks"):
-        value = import_module(f"{__name__}.{name}")
-    else:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:  # a type checker that saw it would take every misspelled name for a public one
+    def __getattr__(name: str) -> Any:
+        """Import a public name, or a package of this one, when it is first used."""
+        if name in _PLACES:
+            value = getattr(import_module(f"{__name__}.{_PLACES[name]}"), name)
+        elif name in ("gradcheck", "tasks"):
+            value = import_module(f"{__name__}.{name}")
+        else:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

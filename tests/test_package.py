@@ -48,6 +48,14 @@ def test_the_public_names_are_those_that_type_checkers_see():
         maml_numpy.MAMl
 
 
+def test_a_type_checker_notices_a_misspelled_public_name(tmp_path):
+    api = pytest.importorskip("mypy.api")
+    program = tmp_path / "user.py"
+    program.write_text("import maml_numpy as mn\nmn.Dense(1, 2)\nmn.Dence(1, 2)\n")
+    out, _, code = api.run([str(program), "--follow-imports=silent", "--config-file=", f"--cache-dir={tmp_path}"])
+    assert code == 1 and re.findall(r"user\.py:(\d+)", out) == ["3"] and '"Dence"' in out
+
+
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="counts threads in /proc")
 @pytest.mark.parametrize("door", ["train", "gradcheck", "benchmark", "study", "plateau", "ship", "draw",
                                   "maml_numpy.cli.main"])
@@ -69,8 +77,11 @@ def test_a_command_computes_with_one_blas_thread_unless_asked(door):
     (["trian"], 2, "maml-numpy: error: unknown command 'trian'; did you mean 'train'?"),
     (["train", "--iterations", "-1"], 1, "maml-numpy train: error: iterations must be at least 0, got -1"),
     (["train", "--list"], 0, "sinusoid: "), (["gradcheck", "--only", "pooling"], 0, "0 failed"),
+    (["gradcheck", "--only", "relu"], 2, "did you mean 'activations, ReLU()'?"),
+    (["gradcheck", "--plot", "v.pdf"], 2, "maml-numpy gradcheck: error: --plot writes a PNG"),
     (["gradcheck", "--only", "gelu"], 2, "maml-numpy gradcheck: error: no subject's name begins with 'gelu'")])
-def test_the_command(capsys, monkeypatch, argv, code, words):
+def test_the_command(tmp_path, capsys, monkeypatch, argv, code, words):
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["/somewhere/maml-numpy", *argv])
     assert main.main() == code
     out, err = capsys.readouterr()

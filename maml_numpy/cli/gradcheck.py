@@ -62,6 +62,7 @@ def cases(only: Sequence[str]) -> list[tuple[str, Any]]:
     for name in names:
         if not any(catalogue.chosen(subject, (name,)) for subject, _ in known):
             close = get_close_matches(name.lower(), [group.lower() for group in groups], 1)
+            close = close or [subject for subject, _ in known if f", {name.lower()}" in subject.lower()]
             hint = f"did you mean {close[0]!r}? " if close else ""
             raise ValueError(f"no subject's name begins with {name!r}; {hint}there are: {', '.join(groups)}; name a "
                              "layer of your own by its file, as my_file.py:MyLayer")
@@ -82,6 +83,8 @@ def run(argv: Sequence[str]) -> int:
     args = parser.parse_args(argv)
     if args.plot and args.only:
         return fail("--plot draws the whole meta-gradient of MAML, not a subject: leave out --only", 2)
+    if args.plot and args.plot.suffix.lower() != ".png":
+        return fail(f"--plot writes a PNG; name a file that ends in .png, got {args.plot}", 2)
     if args.plot:
         check_writable(args.plot)
     library = backend.library(args.device)
