@@ -13,6 +13,7 @@ from maml_numpy import inner
 from maml_numpy.algorithms import MAML
 from maml_numpy.batch import Inputs
 from maml_numpy.layers import Convolution, Dense, MaxPool, ReLU, Softmax, SparseDense, Tanh, products
+from maml_numpy.gradcheck.notes import labels
 from maml_numpy.learned_loss import LearnedLoss
 from maml_numpy.losses import L1, MSE, Bernoulli
 from maml_numpy.low_rank import LowRank, Pair
@@ -26,7 +27,7 @@ from maml_numpy.video.codes import divergence, divergence_backward
 
 ROOT = Path(__file__).parents[1]
 NOTES = sorted((ROOT / "derivations").glob("*.md"))
-LABEL = re.compile(r"\(([a-z_]+\.\d+)\)")
+LABEL = re.compile(r"\(([a-z_]+\.\d+)\)")  # in a comment of the code
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.S | re.M)
 
 
@@ -50,7 +51,7 @@ varphi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega ell nabl
 
 
 def test_labels_of_notes_and_code_are_the_same():
-    in_notes = [label for path in NOTES for label in LABEL.findall(path.read_text())]
+    in_notes = [label for path in NOTES for label in labels(path.read_text())]
     assert sorted(in_notes) == sorted(set(in_notes)), "a label occurs twice in the notes"
     in_code = {label for path in (ROOT / "maml_numpy").rglob("*.py") for line in path.read_text().splitlines()
                if "#" in line for label in LABEL.findall(line.split("#", 1)[1])}
@@ -59,7 +60,7 @@ def test_labels_of_notes_and_code_are_the_same():
 
 @pytest.mark.parametrize("path", [path for path in NOTES if path.name[0].isdigit()], ids=lambda path: path.stem)
 def test_labels_stand_in_the_note_of_their_name(path):
-    assert {label.split(".")[0] for label in LABEL.findall(path.read_text())} <= {path.stem.split("_", 1)[1]}
+    assert {label.split(".")[0] for label in labels(path.read_text())} <= {path.stem.split("_", 1)[1]}
 
 
 @pytest.mark.parametrize("path", [path for path in NOTES if "\nCode:" in path.read_text()], ids=lambda path: path.stem)
@@ -69,8 +70,7 @@ def test_the_code_of_a_note_exists_and_has_its_labels(path):
     places = [ROOT / name for name in re.findall(r"`([\w/]+(?:\.py|/))`", head)]
     assert all(place.exists() for place in places)
     files = [file for place in places for file in ([place] if place.is_file() else place.rglob("*.py"))]
-    assert set(LABEL.findall(path.read_text())) <= {label for file in files
-                                                    for label in LABEL.findall(file.read_text())}
+    assert set(labels(path.read_text())) <= {label for file in files for label in LABEL.findall(file.read_text())}
 
 
 def test_every_note_but_the_reading_list_names_its_code():

@@ -98,8 +98,8 @@ def test_what_the_commands_know_of_the_notes_is_what_the_notes_say():
     assert list(notes.entries().values()) == notes.extract_all(ROOT / "derivations")
     assert 'derivations/02_dense.md: "Forward" (dense.1)' in notes.where("dense")
     assert notes.where("nonesuch") == ""
-    with pytest.raises(ValueError, match="follows no equation"):
-        list(notes.extract("00_none", "words (dense.1)"))
+    text = "## Backward\n\n```math\nb = c\n\\tag{low\\_rank.2}\n```\n"
+    assert list(notes.extract("16_low_rank", text)) == [("low_rank.2", "16_low_rank", "Backward", "b = c")]
 
 
 def test_a_failing_rule_is_sent_to_its_note(capsys, monkeypatch):

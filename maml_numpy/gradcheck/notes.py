@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Iterator, NamedTuple, Sequence
 
 DATA = Path(__file__).with_name("notes.json")
-LABEL = re.compile(r"\(([a-z_]+\.\d+)\)")
-PIECE = re.compile(r"^## (?P<section>[^\n]+)$|^```math\n(?P<fence>.*?)^```$|\$`(?P<inline>.+?)`\$"
-                   r"|\((?P<label>[a-z_]+\.\d+)\)", re.M | re.S)
+LABEL = re.compile(r"\\tag\{([a-z_\\]+\.\d+)\}")  # an underscore is escaped in TeX
+PIECE = re.compile(r"^## (?P<section>[^\n]+)$|^```math\n(?P<fence>.*?)^```$", re.M | re.S)
 
 
 class Entry(NamedTuple):
@@ -31,21 +30,21 @@ class Entry(NamedTuple):
     equation: str
 
 
-def extract(note: str, text: str) -> Iterator[Entry]:
-    """The labelled equations of a note: each label follows its equation, in a fence or in the line.
+def labels(text: str) -> list[str]:
+    """The labels of a note's equations, in their order."""
+    return [label.replace("\\", "") for label in LABEL.findall(text)]
 
-    Raises ValueError for a label without an equation before it.
-    """
-    section = equation = ""
+
+def extract(note: str, text: str) -> Iterator[Entry]:
+    """The labelled equations of a note: each label is the tag of a fence."""
+    section = ""
     for piece in PIECE.finditer(text):
         if piece["section"]:
             section = piece["section"].strip()
-        elif piece["label"]:
-            if not equation:
-                raise ValueError(f"{note}: ({piece['label']}) follows no equation")
-            yield Entry(piece["label"], note, section, equation)
         else:
-            equation = " ".join((piece["fence"] or piece["inline"]).split())
+            equation = " ".join(LABEL.sub("", piece["fence"]).split())
+            for label in labels(piece["fence"]):
+                yield Entry(label, note, section, equation)
 
 
 def extract_all(folder: Path) -> list[Entry]:
