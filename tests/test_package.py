@@ -96,8 +96,9 @@ def test_the_package_as_a_module_is_the_command(tmp_path):
 
 def test_what_the_commands_know_of_the_notes_is_what_the_notes_say():
     assert list(notes.entries().values()) == notes.extract_all(ROOT / "derivations")
-    assert 'derivations/02_dense.md: "Forward" (dense.1)' in notes.where("dense")
-    assert notes.where("nonesuch") == ""
+    assert notes.where("dense")[:3] == ["derived in derivations/02_dense.md", "  Forward",
+                                        "    dense.1   y = x W + \\mathbf{1} b"]
+    assert notes.where("nonesuch") == []
     text = "## Backward\n\n```math\nb = c\n\\tag{low\\_rank.2}\n```\n"
     assert list(notes.extract("16_low_rank", text)) == [("low_rank.2", "16_low_rank", "Backward", "b = c")]
 
@@ -129,7 +130,7 @@ def test_the_only_modules_at_the_top_of_scripts_are_commands():
 def test_the_versions_agree():
     assert metadata("maml_numpy")["Version"] == maml_numpy.__version__
     assert re.search(r"^version: (.+)$", (ROOT / "CITATION.cff").read_text(), re.M)[1] == maml_numpy.__version__
-    assert f"\n## {maml_numpy.__version__}\n" in (ROOT / "CHANGELOG.md").read_text()
+    assert f"\n## {maml_numpy.__version__} - 20" in (ROOT / "CHANGELOG.md").read_text()
     classifiers = metadata("maml_numpy").get_all("Classifier") or []
     assert {f"Programming Language :: Python :: 3.{minor}" for minor in range(10, 15)} <= set(classifiers)
 

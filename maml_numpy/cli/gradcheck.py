@@ -97,6 +97,7 @@ def run(argv: Sequence[str]) -> int:
     if args.device != "cpu" and (names or not args.only):
         rows = chain(rows, devices.rows(library, names))
     total = Tally()
+    explained: set[str] = set()  # rooms whose note has been named
     width = max(len(name) for name, _ in chosen)
     print(f"{'subject':<{width}} {'rows':>5} {'skipped':>7}  verdict  worst error by method, where it is not zero",
           flush=True)
@@ -107,8 +108,11 @@ def run(argv: Sequence[str]) -> int:
             total.add(row)
             if args.verbose or not row.passed:
                 print(f"  {in_words(row)}")
-        if (one.failed or args.verbose) and (words := notes.where(subject.split(",")[0])):
-            print(f"  {words}")
+        room = subject.split(",")[0]
+        if (one.failed or args.verbose) and room not in explained:
+            explained.add(room)
+            for line in notes.where(room):
+                print(f"  {line}")
         word = "FAIL" if one.failed else "pass"
         print(f"{subject:<{width}} {one.rows:>5} {one.skipped:>7}  {word:<7}  {one.errors(zeros=False)}", flush=True)
     print(f"{total.rows} rows, {total.failed} failed, {total.skipped} entries skipped at kinks; largest error by "

@@ -59,16 +59,18 @@ def entries() -> dict[str, Entry]:
     return {row[0]: Entry(*row) for row in json.loads(DATA.read_text(encoding="utf-8"))}
 
 
-def where(room: str) -> str:
-    """Where the equations of a room, such as "dense", are derived, in words; empty where it has none of its own."""
-    found = [entry for label, entry in entries().items() if label.startswith(f"{room}.")]
-    if not found:
-        return ""
-    sections: dict[str, list[str]] = {}
-    for entry in found:
-        sections.setdefault(entry.section, []).append(entry.label)
-    parts = [f'"{section}" ({", ".join(labels)})' for section, labels in sections.items()]
-    return f"derived in derivations/{found[0].note}.md: {'; '.join(parts)}"
+def where(room: str) -> list[str]:
+    """Where the equations of a room, such as "dense", are derived: lines with the note, the sections, and the equation
+    of each label in TeX; empty where the room has none of its own."""
+    lines: list[str] = []
+    section = ""
+    for label, entry in entries().items():
+        if label.startswith(f"{room}."):
+            lines += [] if lines else [f"derived in derivations/{entry.note}.md"]
+            lines += [] if entry.section == section else [f"  {entry.section}"]
+            lines.append(f"    {label:<{len(room) + 4}} {entry.equation}")
+            section = entry.section
+    return lines
 
 
 def main(argv: Sequence[str]) -> None:

@@ -120,7 +120,7 @@ def test_script_prints_a_line_per_subject_and_exits_zero(capsys):
     assert out[-1].startswith("54 rows, 0 failed, 0 entries skipped at kinks; largest error by complex step")
     assert main(["-v", "--only", "losses", "softmax"]) == 0
     verbose = capsys.readouterr().out.splitlines()
-    assert len(verbose) == 2 + 2 * 5 + 104 and verbose[-1].startswith("104 rows, 0 failed")
+    assert len(verbose) == 2 + 5 + 104 + (4 + 11) + (4 + 7) and verbose[-1].startswith("104 rows, 0 failed")
 
 
 def test_script_exits_one_on_a_failure(monkeypatch, capsys):
