@@ -47,7 +47,7 @@ def agree(command: Command, present: Present) -> Any:
 
 
 def plan(command: Command) -> list[Job]:
-    """The jobs of this command line, after everything that can be wrong with it has been looked for."""
+    """The jobs of this command line, after all checks that need no training."""
     experiment, methods, _, args = command
     if command.uses_learned and not args.test:
         methods = methods[:1]

@@ -41,7 +41,7 @@ def cases() -> Iterator[Case]:
 
 
 def rows(*only: str) -> Iterator[Row]:
-    """Check every subject whose name begins with one of `only`, or all; yields verdicts as they fall. An error in a
+    """Check every subject whose name begins with one of `only`, or all; yields verdicts one by one. An error in a
     rule is a row that fails."""
     for name, claims in cases():
         if chosen(name, only):

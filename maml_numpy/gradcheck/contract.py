@@ -10,7 +10,7 @@ from ..backend import Array, tree_map
 from ..layers import Layer
 from ..parameters import Layout, Views
 
-DEPTH = 6  # of the objects in which changes are looked for
+DEPTH = 6  # of the nested objects that are searched for changes
 
 
 def check_instance(check: str, kind: str, rule: Any, methods: tuple[str, ...]) -> None:

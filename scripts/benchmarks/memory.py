@@ -91,7 +91,7 @@ def steps(K: Any, blocks: int, folder: Path) -> Any:
     each = {"kept": (P + record) * T * 4 / 1e6, "recomputed": P * T * 4 / 1e6}
     pieces = {"kept": lambda k: k, "recomputed": lambda k: next(j for j in range(k + 1) if j * (j + 1) >= 2 * k)}
     peaks = {how: [size / 1e6 for size in found[name]["bytes"]] for how, name in CAPTIONS.items()}
-    anchor = K.index(10)  # by then, everything that is in flight whatever K is has been allocated
+    anchor = K.index(10)  # by then, all arrays that do not depend on K have been allocated
     formula = {how: [values[anchor] + each[how] * (pieces[how](k) - pieces[how](K[anchor])) for k in K]
                for how, values in peaks.items()}
     print("the formula of note 07 grows by " + ", ".join(f"{size:.3f} MB ({how})" for how, size in each.items())
