@@ -20,6 +20,7 @@ from typing import Any, Sequence
 from maml_numpy import BLAS_THREADS
 from maml_numpy.cli.console import Parser, check_writable, guarded
 
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # which `python -I` leaves out
 MODES = ("meta", "posts", "order", "widths", "peak", "steps", "training", "device", "convolution", "pong")
 PEERS = {"not-replayed": "not replayed", "jax-jit": "JAX jit", "torch.func": "torch.func",
          "torch-batched": "torch batched", "torch-loop": "torch loop", "numpy-loop": "ancestor's loop"}

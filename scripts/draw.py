@@ -2,23 +2,17 @@
 """Draw the figures of the notes: `python scripts/draw.py [NAME …]`; with no name, all of them."""
 
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Sequence
 
-import maml_numpy.cli  # noqa: F401  # sets one BLAS thread, before NumPy is imported
-from drawings.convolution import convolution
-from drawings.inner import inner, maml
-from drawings.layers import activations, dense, losses
-from drawings.network import backward_is_a_function, sweeps
-from drawings.policy import ppo_clip
-from drawings.replay import replay
 from maml_numpy.cli.console import Parser, check_writable, guarded
-from matplotlib import rc_context
 
 STYLE: Any = {"mathtext.fontset": "cm", "font.family": "DejaVu Sans", "font.size": 10, "axes.titlesize": 11,
               "figure.constrained_layout.w_pad": 0.12, "figure.constrained_layout.h_pad": 0.08}
-FIGURES = {draw.__name__: draw for draw in (backward_is_a_function, dense, activations, losses, sweeps, inner, maml,
-                                            ppo_clip, convolution, replay)}
+FIGURES = {"backward_is_a_function": "network", "dense": "layers", "activations": "layers", "losses": "layers",
+           "sweeps": "network", "inner": "inner", "maml": "inner", "ppo_clip": "policy", "convolution": "convolution",
+           "replay": "replay"}  # name -> its module in drawings/
 
 
 def run(argv: Sequence[str]) -> int:
@@ -34,9 +28,12 @@ def run(argv: Sequence[str]) -> int:
             parser.error(f"no figure is named {name!r}; choose from {', '.join(FIGURES)}")
     check_writable(args.out / "figure.png")
     args.out.mkdir(parents=True, exist_ok=True)
+    sys.path.insert(0, str(Path(__file__).resolve().parent))  # which `python -I` leaves out
+    from matplotlib import rc_context
     for name in args.names or FIGURES:
+        draw = getattr(import_module(f"drawings.{FIGURES[name]}"), name)
         with rc_context(STYLE):
-            FIGURES[name]().savefig(args.out / f"{name}.png", dpi=125, metadata={"Software": None})
+            draw().savefig(args.out / f"{name}.png", dpi=125, metadata={"Software": None})
         print(f"saved {args.out / name}.png")
     return 0
 

@@ -31,7 +31,8 @@ def bounds(metadata: Mapping[str, Any]) -> str:
     """The range of an option in words: "at least 1", "in (0, 1]"."""
     if metadata["least"] == -MOST:
         return "finite"
-    least, most = (f"{metadata[name]:g}" for name in ("least", "most"))
+    least, most = (f"{value:,}" if float(value).is_integer() else f"{value:g}"
+                   for value in (metadata["least"], metadata["most"]))
     if metadata["most"] < MOST:
         return f"in {'(' if metadata['above'] else '['}{least}, {most}]"
     return f"above {least}" if metadata["above"] else f"at least {least}"

@@ -106,6 +106,14 @@ def test_study(monkeypatch, tmp_path, capsys):
     assert "| outer rate | wild |" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("name", ["benchmark", "draw", "study", "plateau", "train", "gradcheck"])
+def test_commands_start_without_the_folder_of_the_script_on_the_path(name):
+    code = (f"import runpy, sys; sys.path.insert(0, {str(ROOT)!r}); sys.argv = ['x', '--none']; "
+            f"runpy.run_path({str(ROOT / 'scripts' / name)!r} + '.py', run_name='__main__')")
+    done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1, done.stderr
+
+
 @pytest.mark.parametrize("main, argv, words", [
     (benchmark.main, ["--threads", "0"], "--threads must be in 1.."), (benchmark.main, ["--blocks", "x"], "--blocks"),
     (benchmark.main, ["everything"], "'everything'"),

@@ -16,6 +16,7 @@ from maml_numpy.network import Network
 from maml_numpy.tasks import Squares
 from maml_numpy.training import NonFinite
 from maml_numpy.video.codes import GumbelSoftmax, divergence, gumbel, one_hot_argmax
+from maml_numpy.video import figures as pictures
 from maml_numpy.video.predictor import Predictor, mixed, side_by_side
 
 SMALL = video.Config(iterations=60, size=10, square=3, N=16, H=8)
@@ -189,3 +190,10 @@ def test_a_roll_out_moves(tmp_path):
         video.EXPERIMENT.trainer(SMALL, "variational", 0).to(object())
     with pytest.raises(ValueError, match="unknown method 'vae'"):
         video.EXPERIMENT.trainer(SMALL, "vae", 0)
+
+
+def test_the_floor_is_named_in_the_legend_and_not_over_the_ticks():
+    figure = pictures.errors({"variational": [([50, 100], [0.01, 0.009])]}, 0.0024)
+    ax, = figure.axes
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["variational", "floor without the code"]
+    assert not ax.texts
