@@ -79,12 +79,18 @@ def mutated(source, index):
     return node.lineno, before, after, ast.unparse(tree)
 
 
+def left_out(folder, names):
+    """What a copy does without: caches, and at the top the history, runs and environments."""
+    top = {".git", "runs", ".venv", *(name for name in names if name.endswith(".egg-info"))}
+    return {name for name in names if name == "__pycache__" or (Path(folder) == ROOT and name in top)}
+
+
 def caught(path, source, timeout=None):
     """Whether the default tests fail with `source` in the place of `path`, or take longer than `timeout` seconds; the
     notes' lockstep is left out."""
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "copy"
-        shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(".git", "runs", ".venv", "*.egg-info"))
+        shutil.copytree(ROOT, copy, ignore=left_out)
         (copy / "maml_numpy" / path).write_text(source)
         command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider",
                    *(part for test in LOCKSTEP for part in ("--deselect", f"tests/test_notes.py::{test}"))]
@@ -93,6 +99,8 @@ def caught(path, source, timeout=None):
             done = subprocess.run(command, cwd=copy, env=environment, capture_output=True, timeout=timeout)
         except subprocess.TimeoutExpired:  # a loop without an end is noticed too
             return True
+        if done.returncode not in (0, 1):
+            raise RuntimeError(f"the tests could not be run:\n{done.stdout.decode()[-2000:]}")
         return done.returncode == 1
 
 
