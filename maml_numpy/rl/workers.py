@@ -6,6 +6,7 @@ processes there are, nor on which of them was faster.
 """
 
 import multiprocessing
+import signal
 from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from typing import Any, Callable, Sequence
@@ -100,7 +101,7 @@ class Workers:
             self.connections[index].close()
         near, far = self.context.Pipe()
         self.processes[index] = self.context.Process(target=_work, args=(far, self.make, self.seed), daemon=True)
-        with prepared():
+        with prepared([signal.SIGINT]):  # SIGTERM ends it, as Python expects of a daemon when the program ends
             self.processes[index].start()
         far.close()
         self.connections[index] = near

@@ -57,13 +57,13 @@ def run(job: Job, arguments: Sequence[Any], processes: int) -> Generator[tuple[i
                 try:
                     kind, value = connection.recv()
                 except EOFError:
-                    process.join()
+                    end([process], GRACE)
                     raise ChildProcessError(f"the process of {arguments[index]} died "
                                             f"({ending(process.exitcode)})") from None
                 if kind == "value":
                     yield index, value
                 elif kind == "end":
-                    process.join()
+                    end([process], GRACE)
                     connection.close()
                     del running[connection]
                 else:
@@ -75,12 +75,19 @@ def run(job: Job, arguments: Sequence[Any], processes: int) -> Generator[tuple[i
 
 
 def end(processes: Sequence[BaseProcess], grace: float) -> None:
-    """Wait until processes have ended, `grace` seconds at most, then kill those that have not, stopped ones too."""
+    """Wait until processes have ended, `grace` seconds at most, then kill those that have not, stopped ones too.
+
+    A second Ctrl-C ends the waiting: then they are killed at once.
+    """
     deadline = monotonic() + grace
-    for process in processes:
-        process.join(max(0.0, deadline - monotonic()))
-        if process.is_alive():
-            process.kill()
+    try:
+        for process in processes:
+            process.join(max(0.0, deadline - monotonic()))
+    finally:
+        for process in processes:
+            if process.is_alive():
+                process.kill()
+        for process in processes:
             process.join()
 
 
@@ -104,12 +111,14 @@ def _worker(connection: Connection, job: Job, argument: Any) -> None:
 
 
 @contextmanager
-def prepared() -> Iterator[None]:
-    """While this holds, processes that start inherit one BLAS thread, so that together they use the cores, and ignore
-    Ctrl-C, SIGTERM and SIGHUP, on which the process that started them acts."""
+def prepared(ignored: Sequence[int] = SIGNALS) -> Iterator[None]:
+    """While this holds, processes that start inherit one BLAS thread, so that together they use the cores.
+
+    ignored: signals that they ignore, since the process that started them acts on them: Ctrl-C, SIGTERM and SIGHUP.
+    """
     before = {name: os.environ.get(name) for name in BLAS_THREADS}
     main = threading.current_thread() is threading.main_thread()
-    handlers = {number: signal.signal(number, signal.SIG_IGN) for number in SIGNALS} if main else {}
+    handlers = {number: signal.signal(number, signal.SIG_IGN) for number in ignored} if main else {}
     os.environ.update({name: "1" for name in BLAS_THREADS})
     try:
         yield

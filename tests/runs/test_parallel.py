@@ -1,5 +1,6 @@
 """Jobs in processes of their own."""
 
+import multiprocessing
 import os
 import signal
 import sys
@@ -118,3 +119,28 @@ def kill_itself(name):
 def test_a_killed_process_is_named_by_its_job():
     with pytest.raises(ChildProcessError, match="the process of maml seed 1 died .killed by SIGKILL"):
         list(parallel.run(kill_itself, ["maml seed 0", "maml seed 1"], 2))
+
+
+def stand_still(path):
+    Path(path).write_text("here")
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="needs SIGSTOP")
+def test_a_second_ctrl_c_kills_what_does_not_end(tmp_path):
+    process = multiprocessing.get_context("spawn").Process(target=stand_still, args=(str(tmp_path / "started"),))
+    process.start()
+    while not (tmp_path / "started").exists():
+        sleep(0.01)
+
+    def interrupt(number, frame):
+        raise KeyboardInterrupt
+    before = signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, 0.3)
+    begin = monotonic()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            parallel.end([process], 60)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert process.exitcode == -signal.SIGKILL and monotonic() - begin < 30
