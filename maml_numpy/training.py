@@ -83,7 +83,8 @@ def train(algorithm: Algorithm, optimizer: Optimizer, start: Array | Progress, d
                 raise NonFinite(f"{where}iteration {iteration + 1}: {culprit}")
             skipped += 1
             continue
-        theta, state = optimizer.update(theta, outcome.theta_bar, state)
+        with np.errstate(over="ignore", invalid="ignore"):  # the next loss is not finite either, or `train_in` says it
+            theta, state = optimizer.update(theta, outcome.theta_bar, state)
         iteration += 1
         yield Progress(iteration, loss, theta, state, skipped)
         skipped = 0

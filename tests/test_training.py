@@ -88,3 +88,10 @@ def test_patience_passes_over_batches_that_overflow_but_not_data_that_is_not_fin
         run([0.1, np.nan, 0.2, 0.3], 5)
     with pytest.raises(ValueError, match="max_skips"):
         run([0.1], -1)
+
+
+def test_an_update_that_overflows_warns_of_nothing(recwarn):
+    theta = THETA.astype("f")
+    support, query = (Batch(*(part.astype("f") for part in batch)) for batch in (SUPPORT, QUERY))
+    progress, = train(MAML(OBJECTIVE, 0.1), SGD(1e39), theta, lambda: (support, query), 1)
+    assert not np.isfinite(progress.theta).all() and not recwarn.list

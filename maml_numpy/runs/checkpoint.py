@@ -13,11 +13,18 @@ from .files import read_npz, replacing
 
 FORMAT = "maml_numpy checkpoint 1"
 MEMBERS = {"format", "config", "layout", "iteration", "theta", "rng", "names"}
+MOST_STEPS = 10**15  # of an optimizer: a thousand a second for 30,000 years
 STATE = "state."  # what the names of the optimizer's entries begin with
 
 
 class CheckpointError(ValueError):
-    """A file that cannot be used as a checkpoint; the message names the path and the reason."""
+    """A file that cannot be used as a checkpoint; the message names the path and the reason.
+
+    Letters that cannot be printed become spaces: text from such a file must not control a terminal.
+    """
+
+    def __init__(self, message: str):
+        super().__init__("".join(letter if letter.isprintable() else " " for letter in message))
 
 
 class Checkpoint(NamedTuple):
@@ -57,8 +64,8 @@ class Checkpoint(NamedTuple):
             alike = value.dtype.kind in "iu" if whole else value.dtype == wanted.dtype
             if value.shape != wanted.shape or not alike or not np.isfinite(value).all():
                 raise CheckpointError(f"{self.path}: the optimizer's {name} is no finite array of {np.shape(example)}")
-            if whole and value < 0:
-                raise CheckpointError(f"{self.path}: the optimizer's {name} is negative")
+            if whole and not 0 <= value <= MOST_STEPS:
+                raise CheckpointError(f"{self.path}: the optimizer's {name} is {value}, not 0 to {MOST_STEPS:,}")
             entries[name] = int(value) if whole else value
         return type(start)(**entries)
 
@@ -96,7 +103,7 @@ def load(path: Path) -> Checkpoint:
     which are never loaded.
     """
     if not path.is_file():
-        raise CheckpointError(f"{path}: no such file")
+        raise CheckpointError(f"{path}: {'not a plain file' if path.exists() else 'no such file'}")
     try:
         size = path.stat().st_size  # of a checkpoint, which is not compressed, the arrays cannot take more
         entries = read_npz(path, lambda name: name in MEMBERS or name.startswith(STATE), size)

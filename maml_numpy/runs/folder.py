@@ -2,13 +2,15 @@
 
 A run folder holds checkpoint.npz (the whole state), config.json (for people) and metrics.jsonl, one line for every
 `metrics_every` iterations. Resuming from the checkpoint gives, bit for bit, the run that was interrupted. One process
-at a time trains in a folder: it locks the file .lock, by flock or, on Windows, by msvcrt.locking.
+at a time trains in a folder: it locks the file .lock, by flock or, on Windows, by msvcrt.locking. Where neither works,
+nothing guards the folder, and the first update carries a warning that says so.
 """
 
 import json
 import os
 import stat
 from contextlib import closing, contextmanager
+from io import FileIO
 from pathlib import Path
 from time import monotonic
 from typing import Any, Callable, Collection, Generator, Iterator, Mapping, NamedTuple, Protocol, Sequence
@@ -20,10 +22,10 @@ from ..backend import Array, array_module, to_device, to_host
 from ..batch import Batch, Inputs
 from ..optim import Optimizer
 from ..parameters import Layout
-from ..training import Progress, train
+from ..training import NonFinite, Progress, train
 from . import checkpoint
 from .checkpoint import Checkpoint, CheckpointError
-from .files import remove_partials, write_text
+from .files import naming, remove_partials, write_text
 
 CHECKPOINT = "checkpoint.npz"
 CONFIG = "config.json"
@@ -122,12 +124,13 @@ def train_in(folder: Path, trainer: Trainer, config: Mapping[str, Any], save_eve
              may_differ: Collection[str] = ()) -> Generator[Progress, None, None]:
     """Train in `folder`, from its checkpoint where there is one, else from the start; yields after each update.
 
+    trainer: what is trained. The arrays live where its theta does; the folder is the same for every device.
     config: plain JSON values, kept with the run; a checkpoint there must be of the same ones.
     save_every: seconds between checkpoints. One more is written when the iterator ends, is closed or raises.
-    may_differ: names in `config` whose values may differ from the checkpoint's. The arrays live where trainer.theta
-    does; the folder is the same for every device.
-    Raises CheckpointError for a checkpoint that does not fit the trainer or the configuration, OSError when the folder
-    cannot be written or another process trains in it, and what `train` raises.
+    may_differ: names in `config` whose values may differ from the checkpoint's.
+    Raises CheckpointError for a checkpoint that does not fit the trainer or the configuration, ValueError for damaged
+    metrics, OSError when the folder cannot be written or another process trains in it, NonFinite for a state that is
+    not finite, which is never saved, and what `train` raises.
     """
     folder.mkdir(parents=True, exist_ok=True)
     layout = trainer.layout
@@ -144,22 +147,32 @@ def train_in(folder: Path, trainer: Trainer, config: Mapping[str, Any], save_eve
                 raise CheckpointError(f"{path}: stands at iteration {found.iteration} of {trainer.iterations}")
             state = found.state_like(type(start.state)._make(map(to_host, start.state)))
             xp = array_module(trainer.theta)
-            start = Progress(found.iteration, float("nan"), to_device(xp, found.theta_of(layout)), to_device(xp, state))
+            theta = found.theta_of(layout)
+            if theta.dtype != trainer.theta.dtype:
+                raise CheckpointError(f"{path}: theta is {theta.dtype}, here it is {trainer.theta.dtype}")
+            start = Progress(found.iteration, float("nan"), to_device(xp, theta), to_device(xp, state))
             rng, saved = found.generator(), found.iteration
 
         def state_after(progress: Progress) -> Checkpoint:
             state = {name: to_host(value) for name, value in progress.state._asdict().items()}
-            return Checkpoint(path, config, repr(layout), progress.iteration, to_host(progress.theta), state,
-                              rng.bit_generator.state)
+            theta = to_host(progress.theta)
+            for name, value in {"theta": theta, **state}.items():
+                if isinstance(value, np.ndarray) and not np.isfinite(value).all():
+                    raise NonFinite(f"iteration {progress.iteration}: {name} is not finite after the update; a smaller "
+                                    "beta may help")
+            return Checkpoint(path, config, repr(layout), progress.iteration, theta, state, rng.bit_generator.state)
 
+        lines, missing = _lines_until(folder / METRICS, start.iteration)
+        warnings = [*warnings, *missing]
         write_text(folder / CONFIG, json.dumps(config, indent=1) + "\n")
-        write_text(folder / METRICS, "".join(_lines_until(folder / METRICS, start.iteration)))
+        write_text(folder / METRICS, "".join(lines))
         latest = state_after(start) if start.iteration == trainer.iterations else None
         unwritten: list[Progress] = []
         last_save = monotonic()
-        with open(folder / METRICS, "a", encoding="utf-8") as metrics, closing(trainer.updates(start, rng)) as updates:
+        with FileIO(folder / METRICS, "a") as metrics, closing(trainer.updates(start, rng)) as updates:
             def save(state: Checkpoint) -> None:
-                os.fsync(metrics.fileno())  # so that no checkpoint is ahead of its metrics, even after a power cut
+                with naming(folder / METRICS):
+                    os.fsync(metrics.fileno())  # so that no checkpoint is ahead of its metrics, even after a power cut
                 checkpoint.save(state)
 
             try:
@@ -167,15 +180,14 @@ def train_in(folder: Path, trainer: Trainer, config: Mapping[str, Any], save_eve
                     unwritten.append(progress._replace(theta=None, state=None))
                     if progress.iteration % trainer.metrics_every == 0 or progress.iteration == trainer.iterations:
                         line = {"iteration": progress.iteration, **trainer.metrics(unwritten)}
-                        metrics.write(json.dumps(line) + "\n")
-                        metrics.flush()
+                        _write(metrics, folder / METRICS, json.dumps(line) + "\n")
                         unwritten = []
                         latest = state_after(progress)
                         if monotonic() - last_save >= save_every:
                             save(latest)
                             saved, last_save = latest.iteration, monotonic()
                     yield progress._replace(warnings=(*warnings, *progress.warnings)) if warnings else progress
-                    warnings = ()
+                    warnings = []
             finally:
                 if latest is not None and latest.iteration > saved:
                     save(latest)
@@ -186,7 +198,7 @@ def _same_config(found: Checkpoint, config: Mapping[str, Any], may_differ: Colle
     wanted = json.loads(json.dumps(config))
     for name in [*wanted, *found.config]:
         if found.config.get(name, ...) != wanted.get(name, ...) and name not in may_differ:
-            raise CheckpointError(f"{found.path} was trained with {name} {found.config.get(name)!r:.60}, not "
+            raise CheckpointError(f"{found.path} was trained with {name:.60} {found.config.get(name)!r:.60}, not "
                                   f"{wanted.get(name)!r:.60}: another command has used the folder")
 
 
@@ -203,9 +215,8 @@ def read_metrics(folder: Path) -> dict[str, list[float]]:
             row = {name: float(value) for name, value in json.loads(line).items()}
             if columns and set(row) != set(columns):
                 raise ValueError("other columns than in the first line")
-        except (ValueError, AttributeError, TypeError, RecursionError) as error:
-            reason = " ".join(str(error).split())
-            raise ValueError(f"{path}, line {number}: no readable metrics ({reason:.80})") from error
+        except (ValueError, AttributeError, TypeError, OverflowError, RecursionError) as error:
+            raise _damaged(path, number, error) from error
         for name, value in row.items():
             columns.setdefault(name, []).append(value)
     return columns
@@ -221,21 +232,45 @@ def _lines(path: Path) -> list[str]:
     return [line for line in lines if line.endswith("\n")]
 
 
-def _lines_until(path: Path, iteration: int) -> list[str]:
-    """The metrics up to `iteration`; what a killed process wrote beyond its checkpoint is dropped."""
-    kept = []
-    for line in _lines(path):
+def _lines_until(path: Path, iteration: int) -> tuple[list[str], list[str]]:
+    """Return the metrics up to `iteration`, and a line of warning where the last of them are missing.
+
+    Lines beyond it, which a killed process wrote after its checkpoint, are dropped, damaged or not. Raises ValueError,
+    naming the file and the line, for a damaged line before that.
+    """
+    lines = _lines(path)
+    kept: list[str] = []
+    last = 0
+    for number, line in enumerate(lines if iteration else [], 1):
         try:
-            if json.loads(line)["iteration"] > iteration:
-                break
-        except (ValueError, KeyError, TypeError, RecursionError):
+            here = int(json.loads(line)["iteration"])
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+            raise _damaged(path, number, error) from error
+        if here > iteration:
             break
         kept.append(line)
-    return kept
+        last = here
+        if here == iteration:
+            break
+    return kept, [f"{path} ends at iteration {last}, the checkpoint stands at {iteration}"] if last < iteration else []
+
+
+def _damaged(path: Path, number: int, error: Exception) -> ValueError:
+    """The error of a damaged line."""
+    reason = " ".join(str(error).split())
+    return ValueError(f"{path}, line {number}: no readable metrics ({reason:.80}); repair the line, or move the file")
+
+
+def _write(file: FileIO, path: Path, text: str) -> None:
+    """Write the whole text, and at once: a buffer would complain again when the file is closed on a full disk."""
+    rest = memoryview(text.encode())
+    with naming(path):
+        while rest:
+            rest = rest[file.write(rest):]
 
 
 @contextmanager
-def _only_process(folder: Path) -> Iterator[Sequence[str]]:
+def _only_process(folder: Path) -> Iterator[list[str]]:
     """Hold the folder's lock, which the system frees when the process ends, however it ends; yields lines of warning.
 
     The lock file is neither followed, if it is a link, nor changed. Raises OSError where another process holds it.
@@ -245,7 +280,8 @@ def _only_process(folder: Path) -> Iterator[Sequence[str]]:
     try:
         descriptor = os.open(path, flags, 0o644)
     except OSError as error:
-        raise OSError(f"{path} cannot be used as a lock ({error.strerror}); remove it") from error
+        advice = "; remove it" if os.path.lexists(path) else ""
+        raise OSError(f"{path} cannot be used as a lock ({error.strerror}){advice}") from error
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise OSError(f"{path} cannot be used as a lock (not a plain file); remove it")
@@ -254,8 +290,8 @@ def _only_process(folder: Path) -> Iterator[Sequence[str]]:
         os.close(descriptor)
 
 
-def _locked(descriptor: int, folder: Path) -> Sequence[str]:
-    """Take the lock, or say in a line of warning that this file system has none."""
+def _locked(descriptor: int, folder: Path) -> list[str]:
+    """Take the lock, or return a line of warning where the system or the file system has none."""
     try:
         try:
             import fcntl
@@ -266,6 +302,7 @@ def _locked(descriptor: int, folder: Path) -> Sequence[str]:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except (BlockingIOError, PermissionError) as error:
         raise OSError(f"{folder}: another process is training there") from error
-    except OSError as error:
-        return [f"{folder} cannot be locked ({error.strerror}); make sure that no other process trains there"]
+    except (OSError, ImportError) as error:  # ImportError: in a browser there is neither module
+        reason = error.strerror if isinstance(error, OSError) else "this system has no file locks"
+        return [f"{folder} cannot be locked ({reason}); make sure that no other process trains there"]
     return []

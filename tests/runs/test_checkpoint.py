@@ -79,7 +79,7 @@ def refused(path):
 
 def test_missing(tmp_path):
     assert "no such file" in refused(tmp_path / "none.npz")
-    assert "no such file" in refused(tmp_path)
+    assert "not a plain file" in refused(tmp_path)
 
 
 def test_every_truncation_is_refused(path):
@@ -170,7 +170,8 @@ def test_an_iteration_that_is_no_count_is_refused(tmp_path, iteration):
 
 
 @pytest.mark.parametrize("change", [
-    {"t": np.array(-5)}, {"t": np.array(1.0)}, {"t": np.array("1")}, {"m": np.full(16, "a")},
+    {"t": np.array(-5)}, {"t": np.array(2**64 - 1)},
+    {"t": np.array(1.0)}, {"t": np.array("1")}, {"m": np.full(16, "a")},
     {"m": np.zeros(16, complex)}, {"m": np.zeros(16)}, {"m": np.full(16, np.nan, "f")}])
 def test_an_optimizers_state_of_another_kind_is_refused(path, change):
     found = load(path)
@@ -183,6 +184,13 @@ def test_an_archive_that_unpacks_to_more_than_its_size_is_refused_unread(tmp_pat
     np.savez_compressed(small, theta=np.zeros(10**8, "f"))
     (tmp_path / "w.npz").write_bytes(small.getvalue())
     assert "arrays take more than" in refused(tmp_path / "w.npz")
+
+
+def test_text_of_a_file_is_made_printable(path):
+    found = load(path)._replace(layout="\x1b[31m\nW (1, 1)")
+    with pytest.raises(CheckpointError) as caught:
+        found.theta_of(LAYOUT)
+    assert str(caught.value).isprintable() and "[31m W (1, 1)" in str(caught.value)
 
 
 def test_an_entry_of_another_name_is_refused(tmp_path):

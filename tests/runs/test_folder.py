@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import sys
 from contextlib import closing
 
 import numpy as np
@@ -12,6 +13,7 @@ from maml_numpy.batch import Batch
 from maml_numpy.experiments import sinusoid
 from maml_numpy.optim import SGD
 from maml_numpy.runs import checkpoint, read_metrics, train_in
+from maml_numpy.runs import folder as run_folder
 from maml_numpy.runs.checkpoint import CheckpointError
 from maml_numpy.training import NonFinite
 
@@ -178,7 +180,7 @@ def test_metrics_are_on_the_disk_before_their_checkpoint(tmp_path, monkeypatch):
 @pytest.mark.parametrize("text, words", [
     ('{"iteration": 1}\n[1]\n', "line 2"), ("[" * 100_000 + "\n", "line 1"),
     ('{"iteration": 1}\n{"loss": 2}\n', "line 2"),
-    ('{"iteration": "x"}\n', "line 1")])
+    ('{"iteration": "x"}\n', "line 1"), ('{"iteration": 1%s}\n' % ("0" * 400), "line 1")])
 def test_damaged_metrics_are_named_by_their_line(tmp_path, text, words):
     (tmp_path / "metrics.jsonl").write_text(text)
     with pytest.raises(ValueError, match=f"metrics.jsonl, {words}: no readable metrics"):
@@ -188,3 +190,79 @@ def test_damaged_metrics_are_named_by_their_line(tmp_path, text, words):
 def test_a_half_written_last_line_is_left_out(tmp_path):
     (tmp_path / "metrics.jsonl").write_text('{"iteration": 1, "loss": 2}\n{"iteration": 2, "lo')
     assert read_metrics(tmp_path) == {"iteration": [1.0], "loss": [2.0]}
+
+
+def test_a_damaged_line_before_the_checkpoint_is_named_and_nothing_is_lost(tmp_path):
+    finish(tmp_path, 450)
+    lines = (tmp_path / "metrics.jsonl").read_text().splitlines(keepends=True)
+    (tmp_path / "metrics.jsonl").write_text("".join([lines[0], "damaged\n", *lines[2:]]))
+    before = files(tmp_path)
+    with pytest.raises(ValueError, match="metrics.jsonl, line 2: no readable metrics"):
+        finish(tmp_path)
+    assert files(tmp_path) == before
+
+
+def test_missing_metrics_are_said(tmp_path):
+    finish(tmp_path, 450)
+    (tmp_path / "metrics.jsonl").unlink()
+    with closing(train_in(tmp_path, trainer(), {"a": 1})) as updates:
+        first, second = next(updates), next(updates)
+    assert len(first.warnings) == 1 and not second.warnings
+    assert first.warnings[0].endswith("metrics.jsonl ends at iteration 0, the checkpoint stands at 400")
+
+
+def test_a_system_without_locks_trains_with_a_warning(tmp_path, monkeypatch):
+    for name in ("fcntl", "msvcrt"):
+        monkeypatch.setitem(sys.modules, name, None)
+    with closing(train_in(tmp_path, trainer(), {})) as updates:
+        assert "cannot be locked (this system has no file locks)" in next(updates).warnings[0]
+
+
+def test_a_folder_that_cannot_be_written_does_not_ask_to_remove_what_is_not_there(tmp_path, monkeypatch):
+    real = os.open
+
+    def refuse(path, *arguments):
+        if path == tmp_path / ".lock":
+            raise OSError(errno.EROFS, "Read-only file system")
+        return real(path, *arguments)
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(OSError, match=r"\.lock cannot be used as a lock \(Read-only file system\)$"):
+        next(train_in(tmp_path, trainer(), {}))
+
+
+def test_a_checkpoint_of_another_precision_is_refused(tmp_path):
+    finish(tmp_path, 100)
+    path = tmp_path / "checkpoint.npz"
+    found = checkpoint.load(path)
+    checkpoint.save(found._replace(theta=found.theta.astype(np.float64)))
+    with pytest.raises(CheckpointError, match="theta is float64, here it is float32"):
+        finish(tmp_path)
+
+
+@pytest.mark.parametrize("until", [730, 800])
+def test_a_state_that_is_not_finite_is_never_saved(tmp_path, until):
+    """The update of iteration 730 overflows: at the end of the training, and before it."""
+    class Overflows(SGD):
+        def update(self, theta, theta_bar, state):
+            theta, state = super().update(theta, theta_bar, state)
+            return (theta * np.float32(np.inf) if state.t == 730 else theta), state
+
+    with pytest.raises(NonFinite, match="iteration 730: theta is not finite after the update|iteration 731: the loss"):
+        finish(tmp_path, optimizer=Overflows(1e-3), iterations=until)
+    assert checkpoint.load(tmp_path / "checkpoint.npz").iteration == 700
+
+
+@pytest.mark.parametrize("call", ["write", "fsync"])
+def test_a_full_disk_names_the_metrics(tmp_path, monkeypatch, call):
+    def full(*arguments):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    if call == "write":
+        monkeypatch.setattr(run_folder, "FileIO", type("Full", (run_folder.FileIO,), {"write": full}))
+        with pytest.raises(OSError, match="No space left on device: '.*metrics.jsonl'"):
+            finish(tmp_path)
+    else:
+        updates = train_in(tmp_path, trainer(), {"a": 1})
+        next(updates)
+        monkeypatch.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match="No space left on device: '.*metrics.jsonl'"):
+            list(updates)
