@@ -4,6 +4,7 @@ import argparse
 import os
 import signal
 import sys
+import threading
 from contextlib import contextmanager, suppress
 from difflib import get_close_matches
 from pathlib import Path
@@ -17,7 +18,7 @@ class Stopped(BaseException):
     """The system asked the process to end, by the signal `number`. Like Ctrl-C, it lets what runs save its state."""
 
     def __init__(self, number: int):
-        super().__init__(f"stopped by {signal.Signals(number).name}")
+        super().__init__(signal.Signals(number).name)
         self.number = number
 
 
@@ -58,11 +59,13 @@ def check_writable(path: Path) -> None:
 
 @contextmanager
 def signals_raise() -> Iterator[None]:
-    """While this holds, SIGTERM and SIGHUP raise `Stopped`, unless the process was started to ignore them."""
+    """While this holds, SIGTERM and SIGHUP raise `Stopped`, unless the process was started to ignore them. Only the
+    main thread can decide about signals; in another one nothing changes."""
     def stop(number: int, frame: Any) -> None:
         raise Stopped(number)
 
-    before = {number: signal.getsignal(number) for number in SIGNALS}
+    main = threading.current_thread() is threading.main_thread()
+    before = {number: signal.getsignal(number) for number in SIGNALS} if main else {}
     for number, handler in before.items():
         if handler is not signal.SIG_IGN:
             signal.signal(number, stop)
@@ -70,7 +73,38 @@ def signals_raise() -> Iterator[None]:
         yield
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)  # None: not installed by Python
+
+
+class Named:
+    """An output stream whose errors name it, such as that of a full disk."""
+
+    def __init__(self, stream: Any, name: str):
+        self.stream = stream
+        self.name = name
+
+    def write(self, text: str) -> int:
+        """Write a text."""
+        with self._naming():
+            self.stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush."""
+        with self._naming():
+            self.stream.flush()
+
+    @contextmanager
+    def _naming(self) -> Iterator[None]:
+        try:
+            yield
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, self.name) from error
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
 
 
 class Forgiving:
@@ -104,6 +138,7 @@ def usable_streams() -> Iterator[None]:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))
         elif hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
+    sys.stdout = Named(sys.stdout, "standard output")
     sys.stderr = Forgiving(sys.stderr)
     try:
         yield
@@ -133,4 +168,4 @@ def guarded(main: Callable[[Sequence[str]], int], argv: Sequence[str] | None, st
         except KeyboardInterrupt:
             return fail(stopped, 130)
         except Stopped as signalled:
-            return fail(f"{signalled}; {stopped}", 128 + signalled.number)
+            return fail(f"{signalled}: {stopped}", 128 + signalled.number)

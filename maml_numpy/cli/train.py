@@ -115,9 +115,12 @@ def work(job: Job) -> Generator[Any, None, None]:
         words = experiment.progress(job.config, job.method, past)
         try:
             with closing(runs.train_in(job.folder, trainer, labels, job.save_every, may_differ(job))) as updates:
+                lines: list[str] = []
                 for progress in updates:
+                    lines += progress.warnings
                     if progress.iteration % trainer.metrics_every == 0 or progress.iteration == job.iterations:
-                        yield progress.iteration, words(progress), progress.warnings
+                        yield progress.iteration, words(progress), lines
+                        lines = []
         except ArithmeticError as error:
             raise ArithmeticError(f"{job}, {error}") from error
         except MemoryError as error:

@@ -1,15 +1,17 @@
 """The manners of the commands: signals, closed streams, other encodings."""
 
+import errno
 import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from time import monotonic, sleep
 
 import pytest
 
-from maml_numpy.cli import console
+from maml_numpy.cli import console, train
 from maml_numpy.runs import checkpoint
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "train.py"
@@ -28,7 +30,8 @@ def test_a_signal_saves_the_state_and_says_how_to_resume(tmp_path, name):
     process.send_signal(number)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 128 + number
-    assert err.splitlines()[-1].endswith("the same command with --resume continues from the last checkpoint")
+    assert err.splitlines()[-1].endswith("stopped; the same command with --resume continues from the last checkpoint")
+    assert err.count("stopped") == 1
     assert "Traceback" not in err and checkpoint.load(folder / "checkpoint.npz").iteration >= 300
 
 
@@ -75,6 +78,31 @@ def test_errors_are_one_printable_line(capsys, error, words):
     assert console.guarded(main, []) == 1
     err = capsys.readouterr().err
     assert words in err and err.count("\n") == 1 and "\x1b" not in err
+
+
+def test_a_folder_that_cannot_be_locked_is_said_on_the_terminal(tmp_path, capsys, monkeypatch):
+    fcntl = pytest.importorskip("fcntl")
+
+    def refuse(*arguments):
+        raise OSError(errno.ENOLCK, "No locks available")
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    assert train.main(["--method", "maml", "--iterations", "130", "--out", str(tmp_path)]) == 0
+    assert capsys.readouterr().err.count("maml-seed0 cannot be locked (No locks available)") == 1
+
+
+def test_a_command_runs_in_any_thread():
+    codes = []
+    thread = threading.Thread(target=lambda: codes.append(console.guarded(lambda argv: 0, [])))
+    thread.start()
+    thread.join()
+    assert codes == [0]
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_a_full_disk_under_the_output_is_named(tmp_path):
+    done = subprocess.run(f"{sys.executable} {SCRIPT} --list > /dev/full", shell=True, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr == "train.py: error: [Errno 28] No space left on device: 'standard output'\n"
 
 
 def test_an_ignored_signal_stays_ignored():
