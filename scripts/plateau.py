@@ -14,6 +14,7 @@ from typing import Generator, Mapping, Sequence
 import maml_numpy.cli  # noqa: F401  # sets one BLAS thread, before NumPy is imported
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from maml_numpy.cli.console import Parser, check_writable, guarded
 from maml_numpy.experiments import daml
 from maml_numpy.results.figures import BLUE, STYLES, save
@@ -59,7 +60,6 @@ def plateau_panels(leaving: Sequence[float], live: Mapping[str, Sequence[tuple[i
     """
     figure = Figure(figsize=(9.6, 3.8), layout="constrained")
     seeds, units = figure.subplots(1, 2)
-    from matplotlib.ticker import MaxNLocator
     at = sorted(leaving)
     seeds.step([0, *at], [len(at) - i for i in range(len(at) + 1)], where="post", color=BLUE)
     seeds.set(xlabel="iteration", ylabel="seeds", title="Seeds that are still at the null", ylim=(0, len(at) + 1))

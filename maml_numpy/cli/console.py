@@ -98,9 +98,7 @@ class Named:
     def _naming(self) -> Iterator[None]:
         try:
             yield
-        except BrokenPipeError:
-            raise
-        except OSError as error:
+        except OSError as error:  # of a broken pipe it stays a BrokenPipeError
             raise OSError(error.errno, error.strerror, self.name) from error
 
     def __getattr__(self, name: str) -> Any:

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Prove every derivative: complex step, differences, symmetry; a line per subject, exit code 1 when any row fails."""
 
 import sys

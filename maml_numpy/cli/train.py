@@ -56,7 +56,7 @@ def plan(command: Command) -> list[Job]:
                for method in methods for seed in seeds}
     present = {key: checkpoint.load(folder / CHECKPOINT) for key, folder in folders.items()
                if (folder / CHECKPOINT).exists()}
-    processes = args.processes if experiment.devices == ("cpu",) and experiment.name != "video" else 1
+    processes = args.processes if experiment.plays else 1
     if given := shipped_for(command, methods, present):
         common = {"config": given, "save_every": args.save_every, "test": args.test, "processes": processes}
         jobs = [Job(experiment.name, methods[0], 0, shipped=True, **common)]

@@ -51,6 +51,7 @@ class Experiment(Protocol):
     screen: what is shown beside a game, for a policy that can be watched; or None.
     ships: whether a test uses the weights that come with the package where nothing has been trained.
     devices: where it can be trained, among `backend.DEVICES`.
+    plays: whether one training plays games in several processes; then trainings follow one another.
     """
 
     @property
@@ -77,6 +78,9 @@ class Experiment(Protocol):
 
     @property
     def devices(self) -> Sequence[str]: ...
+
+    @property
+    def plays(self) -> bool: ...
 
     def title(self, name: str) -> str:
         """Of a method, or of `UNTRAINED`, in tables and figures."""
@@ -110,6 +114,11 @@ class Experiment(Protocol):
 
     def loaded(self, config: Any, method: str, learned: Array) -> Any:
         """The parameters in use: a `Learner`, a `PolicyAgent`, a `FramePredictor`."""
+
+
+def title_of(name: str, methods: Mapping[str, Method]) -> str:
+    """The title of a method, or of `UNTRAINED`. Raises ValueError for an unknown name."""
+    return "random start" if name == UNTRAINED else methods[choose("method", name, methods)].title
 
 
 def choose(kind: str, name: str, names: Iterable[str]) -> str:

@@ -25,7 +25,7 @@ from ..rl.trust_region import TrustRegion
 from ..rl.workers import Workers
 from ..training import Progress
 from .configuration import TEST_SEED, Configuration, option
-from .experiment import UNTRAINED, Tested, choose
+from .experiment import UNTRAINED, Tested, choose, title_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -133,6 +133,7 @@ class Games:
 
     input_range = None
     devices = ("cpu",)
+    plays = True
 
     def __reduce__(self) -> Any:
         """To another process an experiment goes by its name."""
@@ -145,7 +146,7 @@ class Games:
 
     def title(self, name: str) -> str:
         """Of a method, or of the untrained start."""
-        return "random start" if name == UNTRAINED else self.method(name).title
+        return title_of(name, self.methods)
 
     def settings(self, config: Any, method: str) -> Any:
         """The configuration that a method goes by."""

@@ -24,7 +24,7 @@ from ..runs import MetaTrainer
 from ..tasks import Family
 from ..training import Progress
 from .configuration import TEST_SEED
-from .experiment import UNTRAINED, Tested, choose
+from .experiment import UNTRAINED, Tested, choose, title_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -165,6 +165,7 @@ class Regression:
     screen = None
     ships = False
     devices = DEVICES
+    plays = False
 
     def method(self, name: str) -> RegressionMethod:
         """The method of this name. Raises ValueError for an unknown name."""
@@ -172,7 +173,7 @@ class Regression:
 
     def title(self, name: str) -> str:
         """Of a method, or of the untrained start."""
-        return "random start" if name == UNTRAINED else self.method(name).title
+        return title_of(name, self.methods)
 
     def iterations(self, config: Any, method: str) -> int:
         """Outer updates of a whole training."""

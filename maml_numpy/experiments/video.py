@@ -27,7 +27,7 @@ from ..video.codes import divergence, one_hot_argmax
 from ..video.predictor import Predictor
 from ..video.training import PredictorTrainer
 from .configuration import MOST, TEST_SEED, Configuration, option
-from .experiment import UNTRAINED, Tested, choose
+from .experiment import UNTRAINED, Tested, choose, title_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -219,10 +219,11 @@ class Video:
     screen = None
     ships = False
     devices = ("cpu",)
+    plays = False
 
     def title(self, name: str) -> str:
         """Of a method, or of the untrained start."""
-        return "random start" if name == UNTRAINED else self.methods[choose("method", name, self.methods)].title
+        return title_of(name, self.methods)
 
     def iterations(self, config: Any, method: str) -> int:
         """Updates of a whole training."""
@@ -261,10 +262,10 @@ class Video:
 
     def report(self, config: Any, tests: Sequence[Tested]) -> Report:
         """The table, the figures and the summary of several tests."""
-        found: dict[str, list[dict[str, Any]]] = {}
+        by_seed: dict[str, dict[str, dict[str, Any]]] = {}
         curves: dict[str, list[tuple[Sequence[float], Sequence[float]]]] = {}
         for each in tests:
-            found.setdefault(self.title(each.method), []).append(each.found)
+            by_seed.setdefault(self.title(each.method), {})[str(each.seed)] = each.found
             if each.metrics:
                 curves.setdefault(self.title(each.method), []).append((each.metrics["iteration"],
                                                                        each.metrics["reconstruction"]))
@@ -273,16 +274,15 @@ class Video:
         drawn = figures(config, learned)
         if curves:
             drawn["training"] = pictures.errors(curves, floor)
+        found = {title: list(seeds.values()) for title, seeds in by_seed.items()}
         rows = table(found)
         heading = (f"{TEST_PAIRS:,} pairs of frames. The floor, the least error without knowing the shift, is "
                    f"{floor:.3g}.\nSharp: every pixel within {TOLERANCE:g} of a true future, the code drawn "
                    "uniformly. Used: fraction of the\npairs for which the encoder chooses a code. KL: of the codes "
                    "from uniform ones, in nats.")
-        by_seed = {title: {str(seed): value for seed, value in zip(sorted({each.seed for each in tests}), values)}
-                   for title, values in found.items()}
-        conclusion = "Error in units of the floor: " + ", ".join(
-            f"{title} {median(each['of_floor'] for each in seeds):.2g}" for title, seeds in found.items()
-            if all(each["of_floor"] is not None for each in seeds)) + "."
+        name, words = ("of_floor", "Error in units of the floor") if floor else ("error", "Error")
+        conclusion = f"{words}: " + ", ".join(
+            f"{title} {median(each[name] for each in seeds):.2g}" for title, seeds in found.items()) + "."
         return Report(heading, text(rows), conclusion, f"{heading}\n\n{markdown(rows)}",
                       {"experiment": self.name, "config": asdict(config), "pairs": TEST_PAIRS, "tolerance": TOLERANCE,
                        "floor": floor, "methods": by_seed}, drawn,

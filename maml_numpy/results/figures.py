@@ -9,7 +9,7 @@ import numpy as np
 
 from ..backend import Array
 from ..runs.files import replacing
-from .errors import TUNED, ErrorResults
+from .errors import TUNED, ErrorResults, shown
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -22,11 +22,11 @@ PALETTE = (BLUE, RED, GREEN, ORANGE, PURPLE, SKY)
 OFF_SCALE = 1e9  # an error that no axis shows
 REACHES_ZERO = "95% interval reaches zero"
 
-STYLES = ((BLUE, "-"), (RED, "--"), (GREEN, "-."), (ORANGE, ":"), (PURPLE, (0, (5, 1, 1, 1, 1, 1))),
-          (BLACK, (0, (1, 2))), (SKY, "-"))  # of lines that stand for no method, in this order
-
 LineStyle = Union[str, tuple[int, tuple[float, ...]]]
 DASH_DOT_DOT: LineStyle = (0, (5, 1, 1, 1, 1, 1))
+STYLES: tuple[tuple[str, LineStyle], ...] = (
+    (BLUE, "-"), (RED, "--"), (GREEN, "-."), (ORANGE, ":"), (PURPLE, DASH_DOT_DOT), (BLACK, (0, (1, 2))),
+    (SKY, "-"))  # of lines that stand for no method, in this order
 # How each method is drawn in every figure: one colour for a method, one line style for a variant of it.
 METHODS: dict[str, tuple[str, LineStyle]] = {
     "MAML": (BLUE, "-"), "MAML, our setting": (BLUE, "-"), "MAML, the post's setting": (BLUE, "--"),
@@ -128,9 +128,9 @@ def pale(color: str, share: float = 0.1) -> tuple[float, float, float]:
 def errors_by_step(results: ErrorResults) -> "Figure":
     """Draw mean and median error against inner steps, a line per method, a column per kind of support set.
 
-    A band spans the seeds; of a single seed, the mean's 95% interval. Where that
-    interval reaches zero, which no logarithmic axis shows, a triangle on the lower edge stands for it. What is not
-    finite, or far beyond the anchors, is off the scale.
+    A band spans the seeds; of a single seed, the mean's 95% interval. Where that interval reaches zero, which no
+    logarithmic axis shows, a triangle on the lower edge stands for it. What is not finite, or far beyond the anchors,
+    is off the scale.
     """
     from matplotlib.figure import Figure
     examples = results.examples()
@@ -157,7 +157,7 @@ def errors_by_step(results: ErrorResults) -> "Figure":
                             transform=ax.get_xaxis_transform(), label=REACHES_ZERO)
             for (anchor, value), style in zip(results.anchors.items(), ("--", ":")) if name == "mean" else ():
                 ax.axhline(value, color=BLACK, lw=0.8, ls=style, label=anchor)
-            ax.set_title(f"{name}, {kind.replace('=', ' = ')}")
+            ax.set_title(f"{name}, {shown(kind)}")
             _log_scale(ax)
     axes[0, 0].set_ylim(0.7 * least, 2 * max(results.anchors.values()))  # what diverged tasks decide is above
     for ax in axes[-1]:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Mapping, Optional, Sequence
 from maml_numpy.results.figures import BLACK, STYLES
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
@@ -38,9 +39,7 @@ def step_curves(K: Sequence[int], found: Mapping[str, Mapping[str, Sequence[floa
     time.set(xlabel="inner steps K", ylabel="meta-iteration (ms)", title="Time")
     memory.set(xlabel="inner steps K", ylabel="peak memory (MB)", title="Memory")
     for ax in (time, memory):
-        ax.set_xticks(K, [str(k) for k in K])
-        ax.minorticks_off()
-        ax.grid(alpha=0.25)
+        _mark(ax, K)
     time.legend(frameon=False, fontsize=8)
     return figure
 
@@ -81,8 +80,13 @@ def width_curves(widths: Sequence[int], times: Mapping[str, Mapping[str, Sequenc
     left.set(xlabel="hidden width H", ylabel="meta-gradient (µs)", title="Time")
     right.set(xlabel="hidden width H", ylabel="time with matrices / with factors", title="Gain", ylim=(0, None))
     for ax in (left, right):
-        ax.set_xticks(widths, [str(width) for width in widths])
-        ax.minorticks_off()
-        ax.grid(alpha=0.25)
+        _mark(ax, widths)
         ax.legend(frameon=False, fontsize=8)
     return figure
+
+
+def _mark(ax: "Axes", values: Sequence[int]) -> None:
+    """Mark these values alone on the logarithmic axis of x."""
+    ax.set_xticks(values, [str(value) for value in values])
+    ax.minorticks_off()
+    ax.grid(alpha=0.25)

@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 
 import pytest
+from helpers.commands import run
 
 from maml_numpy.cli import train
 from maml_numpy.cli.options import parser_of
@@ -11,18 +12,6 @@ from maml_numpy.experiments import EXPERIMENTS, sinusoid
 from maml_numpy.experiments.loading import load
 from maml_numpy.rl import environments
 from maml_numpy.runs import checkpoint
-
-
-def run(capsys, *argv):
-    """Exit code, output, error lines."""
-    code: object
-    try:
-        code = train.main([str(arg) for arg in argv])
-    except SystemExit as stop:
-        code = stop.code
-    out, err = capsys.readouterr()
-    return code, out, [line for line in err.splitlines() if "error" in line]
-
 
 OPTIONS = {"adapt": ("--adapt", "own.csv"), "watch": ("--watch", "game.gif"), "gpu": ("--device", "gpu"),
            "steps": ("--steps", "1"), "decisions": ("--decisions", "1")}

@@ -13,26 +13,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers.commands import run
+
 from maml_numpy.cli import train
 from maml_numpy.cli.jobs import Job
-
 from maml_numpy.experiments import EXPERIMENTS, regression, sinusoid
 from maml_numpy.experiments.loading import load
 from maml_numpy.results import figures
 from maml_numpy.runs import checkpoint
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "train.py"
-
-
-def run(capsys, *argv):
-    """Exit code, output, error lines (without progress bars)."""
-    code: object
-    try:
-        code = train.main([str(arg) for arg in argv])
-    except SystemExit as stop:
-        code = stop.code
-    out, err = capsys.readouterr()
-    return code, out, [line for line in err.splitlines() if "error" in line]
 
 
 def results(folder):

@@ -14,6 +14,7 @@ import pytest
 import strict
 import study
 from benchmarks import convolution, devices, memory, meta, modes, table, timing
+from helpers.commands import exit_code
 from maml_numpy import backend
 from maml_numpy.cli.console import ROOT
 
@@ -124,10 +125,7 @@ def test_commands_start_without_the_folder_of_the_script_on_the_path(name):
     (draw.main, ["nonesuch"], "no figure is named 'nonesuch'"),
 ])
 def test_mistakes_are_one_line(main, argv, words, capsys):
-    try:
-        code = main(argv)
-    except SystemExit as stop:
-        code = stop.code
+    code = exit_code(main, argv)
     err = capsys.readouterr().err
     assert code not in (0, None) and words in err and err.count("\n") == 1
 

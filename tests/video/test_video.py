@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from helpers.trained import trained_in
 
-from maml_numpy.results import animation
-from maml_numpy import runs
+from maml_numpy import experiments, runs
 from maml_numpy.experiments import video
 from maml_numpy.layers import Convolution, Dense, Softmax
 from maml_numpy.losses import MSE
 from maml_numpy.network import Network
+from maml_numpy.results import animation
 from maml_numpy.tasks import Squares
 from maml_numpy.training import NonFinite
 from maml_numpy.video.codes import GumbelSoftmax, divergence, gumbel, one_hot_argmax
@@ -197,3 +197,14 @@ def test_the_floor_is_named_in_the_legend_and_not_over_the_ticks():
     ax, = figure.axes
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["variational", "floor without the code"]
     assert not ax.texts
+
+
+@pytest.mark.parametrize("shifts, words", [((2,), "Error: deterministic 0.5."),
+                                           ((2, 3), "Error in units of the floor: deterministic 3.")])
+def test_where_the_floor_is_zero_the_conclusion_names_the_error_itself(shifts, words):
+    config = replace(SMALL, shifts=shifts)
+    found = {"error": 0.5, "of_floor": 3.0 if len(shifts) > 1 else None, "sharp": 0.0, "usage": [], "kl": None}
+    theta = video.EXPERIMENT.start(config, "deterministic", 0)
+    tests = [experiments.Tested("deterministic", seed, found, {}, theta) for seed in (4, 7)]
+    report = video.EXPERIMENT.report(config, tests)
+    assert report.conclusion == words and list(report.results["methods"]["deterministic"]) == ["4", "7"]
