@@ -22,6 +22,7 @@ class Loss(Protocol):
 
     zeros: the results that are zero by structure. `dloss` (T,) is the gradient arriving at each task's loss: ones for
         the inner losses themselves, 1/T for their mean; it is a constant of the computation and has no cotangent.
+        A loss whose targets are integer labels (T, N) says `takes_labels = True`.
 
     A public loss also has a class method `examples`: a list of small instances, which the gradient checks test, each a
     loss, or a tuple (loss, y, target) of one and what to check it on.

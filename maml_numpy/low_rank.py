@@ -158,6 +158,13 @@ class Blocks(Vector):
         self.ndim = ndim
         self.dtype = theta.dtype
 
+    def layers_of(self, network: Any) -> list[Any]:
+        """For each layer of a network of the same parameters its blocks; layers without any may differ."""
+        if network is self.network:
+            return self.layers
+        held = iter([forms for names, forms in zip(self.network.block_names, self.layers) if names])
+        return [next(held) if names else {} for names in network.block_names]
+
     @property
     def real(self) -> Array:
         """An array of its real dtype."""

@@ -37,6 +37,7 @@ class Network:
     taps: names of layers whose outputs the network hands out beside its own.
     layout: the `Layout` of its flat parameter vector, pieces named "dense1.W" and so on.
     D, M: features in and out.
+    examples_in: how many examples of x stand behind each one of y.
     block_names: of each layer, block -> its name in the layout: that of the layer, and of the block where it has more.
         All passes also take arrays without the task axis, theta (P,) with x (N, D), and then return such.
     Raises ValueError for an empty chain, a layer that does not fit the one before it, blocks that do not cover a
@@ -51,6 +52,7 @@ class Network:
         self.layers = tuple(layers)
         self.taps = tuple(taps)
         self.D = D
+        self.examples_in = prod(layer.examples_in for layer in layers)
         self.M, self.widths = D, []
         for name, layer in zip(self.names, layers):
             if getattr(layer, "D", self.M) != self.M:
@@ -198,7 +200,7 @@ class Network:
         if theta is None:
             return self._nothing
         if isinstance(theta, Vector):
-            return theta.layers
+            return theta.layers_of(self)
         self.layout.check(theta)
         if theta.ndim == 2 and len(theta) == 1:
             theta = theta[0]

@@ -65,7 +65,8 @@ class Supervised:
     def check(self, theta: Array, batch: Batch, name: str) -> None:
         """Raise ValueError unless theta is of the network's layout and the batch labelled and of its widths."""
         self.layout.check(theta)
-        check_batch(batch, name, self.network.D, self.network.M, theta)
+        labels = getattr(self.criterion, "takes_labels", False)
+        check_batch(batch, name, self.network.D, self.network.M, theta, labels, self.network.examples_in)
 
     def loss(self, theta: Array, batch: Batch) -> Array:
         """theta (P,) or (T, P) -> losses (T,)."""

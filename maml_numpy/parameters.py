@@ -79,11 +79,13 @@ def beside(first: Layout, second: Layout, prefix: str) -> Layout:
 class Vector:
     """A (T, P) vector, or its shared start, that is not held as one array: what the inner loop and a network ask of it.
 
-    layers: its blocks as `Network.by_layer` gives them.
+    layers_of: its blocks as `Network.by_layer` gives them, for a network of its parameters.
     ndim, dtype, real, sum: as of an array.
     """
 
-    layers: list
+    def layers_of(self, network: Any) -> list[Any]:
+        """For each layer of the network block name -> form, or None."""
+        raise NotImplementedError
 
     def like(self) -> Any:
         """Room for a cotangent, in the same form; (P,) for a shared start."""

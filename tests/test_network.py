@@ -185,6 +185,9 @@ class Some(Vector):
         views = net.by_layer(theta)
         self.layers = [blocks if name in names else None for name, blocks in zip(net.names, views)]
 
+    def layers_of(self, network):
+        return self.layers
+
 
 def test_layers_without_a_place_are_neither_reached_nor_written(monkeypatch, rng):
     """Backward ends above them, the sweep up begins above them, and results are those of zeros."""

@@ -4,9 +4,10 @@ from .activations import ReLU, Tanh
 from .convolution import Convolution
 from .dense import Dense
 from .layer import Layer, plus, write
-from .pooling import MaxPool
+from .normalisation import BatchNorm, LastOfSet, LayerNorm
+from .pooling import MaxPool, MeanPool
 from .softmax import Softmax
 from .sparse import SparseDense, SparseRows, concatenate_rows
 
-__all__ = ["Convolution", "Dense", "Layer", "MaxPool", "ReLU", "Softmax", "SparseDense", "SparseRows", "Tanh",
-           "concatenate_rows", "plus", "write"]
+__all__ = ["BatchNorm", "Convolution", "Dense", "LastOfSet", "Layer", "LayerNorm", "MaxPool", "MeanPool", "ReLU",
+           "Softmax", "SparseDense", "SparseRows", "Tanh", "concatenate_rows", "plus", "write"]

@@ -27,13 +27,12 @@ class Convolution(Layer):
     same order are the M = height_out * width_out * C_out features out, and the rows of W. The kernel is a square. It
     moves by stride pixels, with padding zeros on each side of the image, and is not turned over: this is the field's
     convolution. b lies right after W, in one block Wb, as in Dense.
+    bias: False leaves out b; for layers before a norm, which would take it away.
     Raises ValueError for a size or stride below 1, a padding below 0, a kernel larger than the padded image.
     """
 
-    zeros = frozenset({"b_bar"})
-
     def __init__(self, height: int, width: int, C_in: int, C_out: int, kernel: int = 3, stride: int = 1,
-                 padding: int = 0):
+                 padding: int = 0, bias: bool = True):
         for name, value, least in (("height", height, 1), ("width", width, 1), ("C_in", C_in, 1), ("C_out", C_out, 1),
                                    ("kernel", kernel, 1), ("stride", stride, 1), ("padding", padding, 0)):
             if value < least:
@@ -48,9 +47,12 @@ class Convolution(Layer):
         self.kernel = kernel
         self.stride = stride
         self.padding = padding
+        self.bias = bias
         self.height_out, self.width_out = ((size + 2 * padding - kernel) // stride + 1 for size in (height, width))
         self.D, self.M = height * width * C_in, self.height_out * self.width_out * C_out
-        self.shapes: Mapping[str, Shape] = {"W": (kernel * kernel * C_in, C_out), "b": (1, C_out)}
+        W = (kernel * kernel * C_in, C_out)
+        self.shapes: Mapping[str, Shape] = {"W": W, "b": (1, C_out)} if bias else {"W": W}
+        self.zeros = frozenset({"b_bar"} if bias else ())
         entries = [(i, j) for i in range(kernel) for j in range(kernel)]
         # One by one they read and write the output once each; together they copy the input once each.
         self._im2col = kernel > 1 and C_in < IM2COL_BELOW
@@ -59,17 +61,17 @@ class Convolution(Layer):
     @property
     def blocks(self) -> Mapping[str, Shape]:
         """Wb, which is W with b below it."""
-        return {"Wb": (self.kernel * self.kernel * self.C_in + 1, self.C_out)}
+        return {"Wb": (self.kernel * self.kernel * self.C_in + self.bias, self.C_out)}
 
     def initialise(self, rng: Any, initialiser: Initialiser, params: Views) -> None:
         """W from `initialiser`, b zero."""
-        params["Wb"][..., :-1, :] = initialiser(rng, (self.kernel * self.kernel * self.C_in, self.C_out))
-        params["Wb"][..., -1, :] = 0
+        params["Wb"][...] = 0
+        self._W(params["Wb"])[...] = initialiser(rng, (self.kernel * self.kernel * self.C_in, self.C_out))
 
     def forward(self, params: Views, x: Array) -> tuple[Array, ConvolutionCache]:
         """x (T, N, D) -> y (T, N, M)."""
-        image, Wb = self._image(x), params["Wb"]
-        y = self._times(image, Wb) + Wb[..., -1:, :]  # (convolution.1)
+        image = self._image(x)
+        y = plus(self._times(image, params["Wb"]), self._b(params["Wb"]))  # (convolution.1)
         return self._features(y), ConvolutionCache(image)
 
     def backward(self, params: Views, cache: ConvolutionCache, dy: Array) -> Array:
@@ -79,16 +81,17 @@ class Convolution(Layer):
     def gradient(self, params: Views, cache: ConvolutionCache, dy: Array, dparams: Views) -> None:
         """Write dW and db."""
         dWb, dy = dparams["Wb"], self._pixels(dy)
-        ones = array_module(dy).ones(dy.shape[:-1] + (1,), dy.dtype)
-        self._outer(cache.image, dy, out=dWb[..., :-1, :])  # (convolution.3)
-        outer(ones, dy, out=dWb[..., -1:, :])  # (convolution.4)
+        self._outer(cache.image, dy, out=self._W(dWb))  # (convolution.3)
+        if self.bias:
+            ones = array_module(dy).ones(dy.shape[:-1] + (1,), dy.dtype)
+            outer(ones, dy, out=dWb[..., -1:, :])  # (convolution.4)
 
     def tangent(self, params: Views, cache: ConvolutionCache, dx_bar: Optional[Array], dparams_bar: Optional[Views]
                 ) -> Array:
         """dx_bar (T, N, D), dWb_bar -> dy_bar (T, N, M)."""
         of_params = of_x = None
         if dparams_bar is not None:
-            of_params = self._times(cache.image, dparams_bar["Wb"]) + dparams_bar["Wb"][..., -1:, :]
+            of_params = plus(self._times(cache.image, dparams_bar["Wb"]), self._b(dparams_bar["Wb"]))
         if dx_bar is not None:
             of_x = self._times(self._image(dx_bar), params["Wb"])
         return self._features(plus(of_params, of_x))  # (convolution.5)
@@ -106,9 +109,18 @@ class Convolution(Layer):
         Wb_bar = params_bar["Wb"]
         if dx_bar is None:
             Wb_bar[...] = 0
-        else:
-            self._outer(self._image(dx_bar), self._pixels(dy), out=Wb_bar[..., :-1, :])  # (convolution.7)
+            return
+        self._outer(self._image(dx_bar), self._pixels(dy), out=self._W(Wb_bar))  # (convolution.7)
+        if self.bias:
             Wb_bar[..., -1, :] = 0  # (convolution.8)
+
+    def _W(self, Wb: Array) -> Array:
+        """The rows of a block that are W's."""
+        return Wb[..., :-1, :] if self.bias else Wb
+
+    def _b(self, Wb: Array) -> Optional[Array]:
+        """The row of a block that is b's; None is zero."""
+        return Wb[..., -1:, :] if self.bias else None
 
     # The three operations of `products`, for all that meets; y and dy are (T, pixels * N, C_out) from here on
 
@@ -185,7 +197,7 @@ class Convolution(Layer):
     def examples(cls) -> list[Any]:
         """See `Layer`."""
         return [cls(5, 4, 1, 6), cls(4, 5, 4, 7, stride=2, padding=1), cls(4, 3, 9, 1, 2, padding=1),
-                cls(4, 5, 8, 3, 2, 2), cls(5, 3, 2, 4, 1, 2)]
+                cls(4, 5, 8, 3, 2, 2), cls(5, 3, 2, 4, 1, 2), cls(4, 3, 2, 5, 3, padding=1, bias=False)]
 
 
 def _pixels_first(x: Array, height: int, width: int) -> Array:

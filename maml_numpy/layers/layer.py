@@ -15,6 +15,7 @@ class Layer:
     low_rank: names of the blocks that meet the data through the three operations of `products` alone, so that factors
         may stand in for them (derivations/16_low_rank.md).
     zeros: the results that are zero by structure, such as {"b_bar"}; the gradient checks hold the rule to it.
+    examples_in: how many examples of x stand behind each one of y; 1 but for a layer that picks among them.
 
     Activations are (T, N, width): tasks, examples, features; one task alone may come as (N, width). A block is (*shape)
     when the tasks share it and (T, *shape) when they do not. A gradient has the shape of what it is a gradient of, so
@@ -29,6 +30,7 @@ class Layer:
     shapes: Mapping[str, Shape] = {}
     low_rank: frozenset[str] = frozenset()
     zeros: frozenset[str] = frozenset()
+    examples_in = 1
 
     @property
     def blocks(self) -> Mapping[str, Shape]:

@@ -1,4 +1,5 @@
-"""The largest of every window of an image. Derived in derivations/21_convolution.md, with the convolution."""
+"""The largest of every window of an image; the mean of its pixels. Derived in derivations/21_convolution.md, with the
+convolution."""
 
 from typing import Any, NamedTuple, Optional
 
@@ -78,3 +79,48 @@ class MaxPool(Layer):
     def examples(cls) -> list[Any]:
         """See `Layer`."""
         return [cls(4, 6, 2, 2), cls(7, 9, 3, 2), cls(4, 4, 3, 4), cls(3, 2, 2, 1)]
+
+
+class MeanPool(Layer):
+    """The mean over all pixels of an image, channel by channel.
+
+    An image of height by width pixels is D = height * width * channels features, in the order row, column, channel;
+    M = channels. Raises ValueError for a size below 1.
+    """
+
+    zeros = frozenset({"x_bar"})  # (convolution.16)
+
+    def __init__(self, height: int, width: int, channels: int):
+        for name, value in (("height", height), ("width", width), ("channels", channels)):
+            if value < 1:
+                raise ValueError(f"MeanPool needs {name} >= 1, got {value}")
+        self.height = height
+        self.width = width
+        self.channels = channels
+        self.D, self.M = height * width * channels, channels
+
+    def forward(self, params: Views, x: Array) -> tuple[Array, None]:
+        """x (T, N, D) -> y (T, N, M)."""
+        return self._mean(x), None  # (convolution.13)
+
+    def backward(self, params: Views, cache: None, dy: Array) -> Array:
+        """dy (T, N, M) -> dx (T, N, D)."""
+        Q, share = self.height * self.width, dy[..., None, :]
+        pixels = array_module(dy).broadcast_to(share * (1 / Q), dy.shape[:-1] + (Q, self.channels))
+        return pixels.reshape(dy.shape[:-1] + (self.D,))  # (convolution.14)
+
+    def tangent(self, params: Views, cache: None, dx_bar: Optional[Array], dparams_bar: Optional[Views]
+                ) -> Optional[Array]:
+        """dx_bar (T, N, D) -> dy_bar (T, N, M)."""
+        assert dx_bar is not None
+        return self._mean(dx_bar)  # (convolution.15)
+
+    def _mean(self, x: Array) -> Array:
+        """Over pixels: (T, N, D) -> (T, N, M)."""
+        Q = self.height * self.width
+        return x.reshape(x.shape[:-1] + (Q, self.channels)).sum(axis=-2) * (1 / Q)
+
+    @classmethod
+    def examples(cls) -> list[Any]:
+        """See `Layer`."""
+        return [cls(2, 3, 4), cls(3, 2, 1)]

@@ -18,7 +18,8 @@ MODELS = {f"{activation.__name__.replace('Tanh', 'tanh')} {loss.__name__}": (
     for activation in (Tanh, ReLU) for loss in (MSE, L1)}
 CONVOLUTIONS = (Convolution(5, 4, 1, 6, kernel=3), Convolution(4, 5, 4, 7, kernel=3, stride=2, padding=1),
                 Convolution(4, 3, 9, 1, kernel=2, padding=1), Convolution(4, 5, 8, 3, kernel=2, stride=2),
-                Convolution(5, 3, 2, 4, kernel=1, stride=2))
+                Convolution(5, 3, 2, 4, kernel=1, stride=2),
+                Convolution(4, 3, 2, 5, kernel=3, padding=1, bias=False))
 POOLS = MaxPool(4, 6, 2, kernel=2), MaxPool(7, 9, 3, kernel=2), MaxPool(4, 4, 3, kernel=4), MaxPool(3, 2, 2, kernel=1)
 SPARSE_D = 7  # columns of `sparse_rows`
 

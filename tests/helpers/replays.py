@@ -17,7 +17,7 @@ def changed(value):
     if isinstance(value, tuple):
         return type(value)._make(map(changed, value))
     other = -0.9 * value[::-1] if value.ndim else 0.9 * value
-    return np.array(other, value.dtype, order="C")
+    return value if value.dtype.kind in "iu" else np.array(other, value.dtype, order="C")
 
 
 def same(found, wanted):

@@ -6,12 +6,13 @@ from helpers.maps import all_maps, judged, room
 from helpers.problems import CONVOLUTIONS, POOLS
 
 from maml_numpy.initialisers import he_normal
-from maml_numpy.layers import Convolution, MaxPool, ReLU, convolution
+from maml_numpy.layers import Convolution, MaxPool, MeanPool, ReLU, convolution
 from maml_numpy.network import Network
 
 T, N = 2, 3
+SIZES = "height", "width", "C_in", "C_out", "kernel", "stride", "padding", "bias"
 each_layer = pytest.mark.parametrize("layer", CONVOLUTIONS, ids=lambda layer: (
-    f"kernel {layer.kernel}, stride {layer.stride}, padding {layer.padding}"))
+    f"kernel {layer.kernel}, stride {layer.stride}, padding {layer.padding}{'' if layer.bias else ', no bias'}"))
 
 
 def drawn(layer, lead=(), dtype=np.float64, examples=(T, N)):
@@ -43,8 +44,8 @@ def test_every_output_pixel_is_the_sum_over_the_pixels_under_the_kernel(layer):
     images = x.reshape(T, N, layer.height, layer.width, layer.C_in)
     wanted = np.empty((T, N, layer.height_out, layer.width_out, layer.C_out))
     for t, n, row, column, m in np.ndindex(wanted.shape):
-        W, total = params["Wb"][t, :-1, m], params["Wb"][t, -1, m]
-        W = W.reshape(layer.kernel, layer.kernel, layer.C_in)
+        W, b = np.split(params["Wb"][t, :, m], [layer.kernel ** 2 * layer.C_in])
+        W, total = W.reshape(layer.kernel, layer.kernel, layer.C_in), b.sum()
         for i, j, c in np.ndindex(W.shape):
             r, s = layer.stride * row + i - layer.padding, layer.stride * column + j - layer.padding
             if 0 <= r < layer.height and 0 <= s < layer.width:
@@ -100,7 +101,7 @@ def test_few_channels_meet_all_entries_at_once_and_many_meet_one_by_one(C_in, pr
 @pytest.mark.parametrize("dtype", [np.float64, np.complex128])
 def test_entries_together_and_one_by_one_are_the_same(layer, dtype, monkeypatch):
     arguments, found = drawn(layer, (T,), dtype), []
-    sizes = {name: getattr(layer, name) for name in ("height", "width", "C_in", "C_out", "kernel", "stride", "padding")}
+    sizes = {name: getattr(layer, name) for name in SIZES}
     for few in (1, 100):
         monkeypatch.setattr(convolution, "IM2COL_BELOW", few)
         found.append(all_passes(Convolution(**sizes), *arguments))
@@ -151,6 +152,24 @@ def test_complex_weights_meet_real_images():
     y, cache = layer.forward({"Wb": params["Wb"] * 1j}, x)
     dx = layer.backward({"Wb": params["Wb"] * 1j}, cache, dy)
     close([y.imag, dx.imag], [layer.forward(params, x)[0], layer.backward(params, cache, dy)])
+
+
+def test_without_a_bias_the_block_is_W_alone():
+    sizes = {"height": 4, "width": 3, "C_in": 2, "C_out": 5, "padding": 1}
+    layer, biased = Convolution(**sizes, bias=False), Convolution(**sizes)
+    assert layer.shapes == {"W": (18, 5)} and layer.blocks == {"Wb": (18, 5)} and layer.zeros == frozenset()
+    assert biased.shapes == {"W": (18, 5), "b": (1, 5)} and biased.blocks == {"Wb": (19, 5)}
+    assert biased.zeros == {"b_bar"} and biased.bias is True and layer.bias is False
+    params, bars, *arrays = drawn(biased, (T,))
+    for block in (params["Wb"], bars["Wb"]):
+        block[:, -1] = 0
+    W, dW_bar = ({"Wb": block["Wb"][:, :-1]} for block in (params, bars))
+    wanted = list(all_passes(biased, params, bars, *arrays))
+    wanted[2], wanted[5] = wanted[2][:, :-1], wanted[5][:, :-1]
+    close(all_passes(layer, W, dW_bar, *arrays), wanted)
+    drawn_W = {"Wb": np.full((18, 5), np.nan)}
+    layer.initialise(np.random.default_rng(1), he_normal, drawn_W)
+    assert (drawn_W["Wb"] == he_normal(np.random.default_rng(1), (18, 5))).all()
 
 
 def test_a_chain_of_convolutions_starts_as_the_initialiser_says():
@@ -217,6 +236,30 @@ def test_max_pooling_is_proved(pool):
 def test_windows_that_make_no_sense_are_refused(sizes, words):
     with pytest.raises(ValueError, match=words):
         MaxPool(**{"height": 4, "width": 6, "channels": 1, "kernel": 2, **sizes})
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.complex128])
+def test_mean_pooling_takes_the_mean_over_all_pixels(rng, dtype):
+    pool = MeanPool(3, 2, 4)
+    x, dy = rng.standard_normal((T, N, pool.D)).astype(dtype), rng.standard_normal((T, N, pool.M)).astype(dtype)
+    y, cache = pool.forward({}, x)
+    dx = pool.backward({}, cache, dy)
+    assert pool.D == 24 and pool.M == 4 and y.dtype == dx.dtype == dtype
+    assert np.allclose(y, x.reshape(T, N, 6, 4).mean(axis=2), rtol=1e-6)
+    assert dx.shape == x.shape and np.allclose(dx.reshape(T, N, 6, 4), dy[:, :, None] / 6, rtol=1e-6)
+    assert (pool.tangent({}, cache, x, None) == y).all() and pool.curvature({}, cache, dy, x, None) is None
+    assert (pool.forward({}, x[0])[0] == y[0]).all() and (pool.backward({}, None, dy[0]) == dx[0]).all()
+
+
+@pytest.mark.parametrize("pool", MeanPool.examples(), ids=str)
+def test_mean_pooling_is_proved(pool):
+    assert not failures(pool, False)
+
+
+@pytest.mark.parametrize("name", ["height", "width", "channels"])
+def test_images_without_pixels_or_channels_have_no_mean(name):
+    with pytest.raises(ValueError, match=f"MeanPool needs {name} >= 1, got 0"):
+        MeanPool(**{"height": 2, "width": 2, "channels": 1, name: 0})
 
 
 def failures(layer, own):
