@@ -42,10 +42,11 @@ class Progress(NamedTuple):
     warnings: Sequence[str] = ()
 
 
-def train(algorithm: Algorithm, optimizer: Optimizer, start: Array | Progress, draw: Draw, iterations: int,
-          max_skips: int = 0) -> Generator[Progress, None, None]:
+def train(algorithm: Algorithm | Callable[[int], Algorithm], optimizer: Optimizer, start: Array | Progress, draw: Draw,
+          iterations: int, max_skips: int = 0) -> Generator[Progress, None, None]:
     """Take outer updates until there were `iterations` >= 0 of them, yielding after each.
 
+    algorithm: the outer gradient; or, where it changes on the way, a function: updates taken before -> the algorithm.
     start: theta (P,), left as it is, or the progress of an earlier training to resume.
     draw: gives support and query of one meta-batch.
     iterations: how many updates there are in all.
@@ -66,9 +67,10 @@ def train(algorithm: Algorithm, optimizer: Optimizer, start: Array | Progress, d
     xp, good = array_module(theta), True
     looking = xp is np or max_skips > 0
     while iteration < iterations:
+        current = algorithm(iteration) if callable(algorithm) else algorithm
         support, query = draw()
         with np.errstate(over="ignore", invalid="ignore"):  # said once, below, and with a name
-            outcome = algorithm.meta_gradient(theta, support, query)
+            outcome = current.meta_gradient(theta, support, query)
             total = outcome.losses.sum()
         loss = (float(total) if looking else total) / len(outcome.losses)
         if looking:
@@ -78,7 +80,7 @@ def train(algorithm: Algorithm, optimizer: Optimizer, start: Array | Progress, d
         if (looking or (iteration + 1) % CHECK_EVERY == 0 or iteration + 1 == iterations) and not good:
             in_data = non_finite(support, "support") or non_finite(query, "query")
             if in_data or skipped == max_skips:
-                culprit = f"{in_data} is not finite" if in_data else _culprit(algorithm.layout, outcome)
+                culprit = f"{in_data} is not finite" if in_data else _culprit(current.layout, outcome)
                 where = "" if looking else f"seen {CHECK_EVERY} iterations after the last look, in "
                 raise NonFinite(f"{where}iteration {iteration + 1}: {culprit}")
             skipped += 1

@@ -2,9 +2,12 @@
 
 from .algorithm import Algorithm, MetaGradient
 from .daml import DAML
+from .heads import Embedding, Prototypes, Ridge
 from .joint import JointTraining
 from .maml import MAML
 from .meta_sgd import LSLR, MetaSGD
 from .reptile import Reptile
+from .sharded import Sharded
 
-__all__ = ["Algorithm", "DAML", "JointTraining", "LSLR", "MAML", "MetaGradient", "MetaSGD", "Reptile"]
+__all__ = ["Algorithm", "DAML", "Embedding", "JointTraining", "LSLR", "MAML", "MetaGradient", "MetaSGD", "Prototypes",
+           "Reptile", "Ridge", "Sharded"]

@@ -1,8 +1,9 @@
 """The interface between the training loop and an algorithm."""
 
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Optional, Protocol
 
 from ..backend import Array, array_module
+from ..objectives import Objective
 from ..parameters import Layout
 
 
@@ -31,13 +32,19 @@ def check_tasks(support: Any, query: Any) -> int:
     return len(query[0])
 
 
+def check_outer(inner: Objective, outer: Optional[Objective]) -> None:
+    """Raise ValueError unless the outer loss, if there is one, is of the inner one's parameters."""
+    if outer is not None and repr(outer.layout) != repr(inner.layout):
+        raise ValueError(f"the outer loss must be of the same parameters, {inner.layout}; got {outer.layout}")
+
+
 class Algorithm(Protocol):
     """One outer gradient from one meta-batch. layout: of theta.
 
     A public algorithm also has a class method `examples`: a list of small instances, which the gradient checks test,
-    each an algorithm, or a tuple (algorithm, support) of one and the support of a meta-batch for it. One whose
-    theta_bar is not the gradient of the mean loss has a method `stands_for`, of the arguments of `meta_gradient`: it
-    returns the function of theta whose gradient at theta is theta_bar, or None for the mean loss.
+    each an algorithm, or a tuple of one and the support, or the support and the query, of a meta-batch for it. One
+    whose theta_bar is not the gradient of the mean loss has a method `stands_for`, of the arguments of
+    `meta_gradient`: it returns the function of theta whose gradient at theta is theta_bar, or None for the mean loss.
     """
 
     @property

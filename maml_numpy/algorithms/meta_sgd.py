@@ -7,15 +7,15 @@ Derived in derivations/14_rates.md.
 from dataclasses import dataclass
 from functools import cached_property, reduce
 from operator import add
-from typing import Any, Sequence
+from typing import Any, Optional, Sequence
 
 from ..backend import Array, array_module
-from ..inner import check, steps
-from ..low_rank import start
+from ..inner import check
 from ..objectives import Objective, Supervised
-from ..parameters import Layout, beside, like
+from ..parameters import Layout, beside
 from ..rates import per_step
-from .algorithm import MetaGradient, check_shared, check_tasks
+from .algorithm import MetaGradient, check_outer, check_shared, check_tasks
+from .maml import through_steps, weights_of
 
 
 @dataclass(frozen=True)
@@ -24,17 +24,21 @@ class _LearnedRates:
 
     objective: inner and outer loss.
     K: inner steps, at least 1.
-    keep_caches: as for MAML.
-    Raises ValueError for K < 1.
+    keep_caches, every_step, outer: as for MAML.
+    Raises ValueError for K < 1, other weights than MAML takes, and an outer loss of another layout.
     """
 
     objective: Objective
     K: int = 1
     keep_caches: bool = True
+    every_step: Any = False
+    outer: Optional[Objective] = None
 
     def __post_init__(self) -> None:
         if self.K < 1:
             raise ValueError(f"K must be at least 1, got {self.K}")
+        weights_of(self.every_step, self.K)  # raises for others
+        check_outer(self.objective, self.outer)
 
     @property
     def rate_layout(self) -> Layout:
@@ -73,16 +77,13 @@ class _LearnedRates:
         """
         theta_0, alpha = self.split(theta)
         rates = check(self.objective, theta_0, [support], per_step(alpha, self.objective.layout, self.K))
-        self.objective.check(theta_0, query, "query")
-        xp = array_module(theta)
-        T = check_tasks(support, query)
-        batches = [support] * self.K
-        theta_K, pullback = steps(self.objective, start(self.objective, theta_0, batches, rates), batches, rates,
-                                  keep=self.keep_caches)
-        theta_bar = like(theta_K)
-        losses = self.objective.gradient(theta_K, query, xp.full(T, 1.0 / T, theta.real.dtype), theta_bar)[0]
-        bars = pullback(theta_bar)
-        return MetaGradient(losses, xp.concatenate([bars.theta, *self._gathered(bars.alphas)]))  # (rates.5)
+        outer = self.outer or self.objective
+        outer.check(theta_0, query, "query")
+        check_tasks(support, query)
+        losses, bars = through_steps(self.objective, outer, theta_0, support, query, rates,
+                                     weights_of(self.every_step, self.K), keep=self.keep_caches)
+        learned = [bars.theta, *self._gathered(bars.alphas)]
+        return MetaGradient(losses, array_module(theta).concatenate(learned))  # (rates.5)
 
 
 class MetaSGD(_LearnedRates):

@@ -10,6 +10,7 @@ import json
 import os
 import stat
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from io import FileIO
 from pathlib import Path
 from time import monotonic
@@ -17,7 +18,7 @@ from typing import Any, Callable, Collection, Generator, Iterator, Mapping, Name
 
 import numpy as np
 
-from ..algorithms import Algorithm
+from ..algorithms import Algorithm, Sharded
 from ..backend import Array, array_module, to_device, to_host
 from ..batch import Batch, Inputs
 from ..optim import Optimizer
@@ -84,6 +85,7 @@ class MetaTrainer(NamedTuple):
     iterations: how many outer updates there are.
     max_skips: of `training.train`.
     metrics_every: outer updates to a line of metrics.
+    schedule: updates taken before -> the algorithm, where it changes on the way.
     """
 
     algorithm: Algorithm
@@ -94,6 +96,7 @@ class MetaTrainer(NamedTuple):
     iterations: int
     max_skips: int = 0
     metrics_every: int = 100
+    schedule: Callable[[int], Algorithm] | None = None
 
     @property
     def layout(self) -> Layout:
@@ -106,7 +109,8 @@ class MetaTrainer(NamedTuple):
 
     def updates(self, start: Progress, rng: np.random.Generator) -> Generator[Progress, None, None]:
         """Train from `start` with `training.train`."""
-        return train(self.algorithm, self.optimizer, start, lambda: self.draw(rng), self.iterations, self.max_skips)
+        return train(self.schedule or self.algorithm, self.optimizer, start, lambda: self.draw(rng), self.iterations,
+                     self.max_skips)
 
     def metrics(self, updates: Sequence[Progress]) -> dict[str, float]:
         """The mean loss, and the number of meta-batches skipped."""
@@ -114,10 +118,16 @@ class MetaTrainer(NamedTuple):
                 "skipped": sum(update.skipped for update in updates)}
 
     def to(self, library: Any, processes: int = 1) -> "MetaTrainer":
-        """The same with every array in `library`: the start, and what is drawn, which is drawn on the host. It is the
-        work of one process."""
-        return self._replace(theta=to_device(library, self.theta),
-                             draw=lambda rng: tuple(to_device(library, batch) for batch in self.draw(rng)))
+        """The same with every array in `library`: the start, and what is drawn, which is drawn on the host. Shards of a
+        meta-batch take as many threads as there are processes; all else is the work of one."""
+        schedule = self.schedule
+        return self._replace(algorithm=_threaded(self.algorithm, processes), theta=to_device(library, self.theta),
+                             draw=lambda rng: tuple(to_device(library, batch) for batch in self.draw(rng)),
+                             schedule=schedule and (lambda taken: _threaded(schedule(taken), processes)))
+
+
+def _threaded(algorithm: Algorithm, threads: int) -> Algorithm:
+    return replace(algorithm, threads=threads) if isinstance(algorithm, Sharded) else algorithm
 
 
 def train_in(folder: Path, trainer: Trainer, config: Mapping[str, Any], save_every: float = 10.0,
