@@ -12,7 +12,8 @@ STYLE: Any = {"mathtext.fontset": "cm", "font.family": "DejaVu Sans", "font.size
               "figure.constrained_layout.w_pad": 0.12, "figure.constrained_layout.h_pad": 0.08}
 FIGURES = {"backward_is_a_function": "network", "dense": "layers", "activations": "layers", "losses": "layers",
            "sweeps": "network", "inner": "inner", "maml": "inner", "ppo_clip": "policy", "convolution": "convolution",
-           "replay": "replay"}  # name -> its module in drawings/
+           "replay": "replay", "projections": "normalisation",
+           "characters": "characters"}  # name -> its module in drawings/
 
 
 def run(argv: Sequence[str]) -> int:
