@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from . import gradcheck, tasks
-    from .algorithms import DAML, LSLR, MAML, JointTraining, MetaSGD, Reptile
+    from .algorithms import DAML, LSLR, MAML, Embedding, JointTraining, MetaSGD, Prototypes, Reptile, Ridge, Sharded
     from .batch import Batch
+    from .classification import CrossEntropy
     from .experiments.loading import load
     from .gradcheck import check_algorithm, check_layer, check_loss, check_objective
     from .initialisers import he_normal, truncated_normal, uniform_fan_in
     from .inner import adapt
-    from .layers import Convolution, Dense, Layer, MaxPool, ReLU, Softmax, Tanh
+    from .layers import BatchNorm, Convolution, Dense, Layer, LayerNorm, MaxPool, MeanPool, ReLU, Softmax, Tanh
     from .learner import Learner
     from .losses import L1, MSE, Bernoulli
     from .network import Network, mlp
@@ -30,13 +31,16 @@ BLAS_THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "V
                 "BLIS_NUM_THREADS")  # environment variables; what reads them does so when NumPy is first imported
 
 _ROOMS = {
-    "algorithms": ("DAML", "JointTraining", "LSLR", "MAML", "MetaSGD", "Reptile"),
+    "algorithms": ("DAML", "Embedding", "JointTraining", "LSLR", "MAML", "MetaSGD", "Prototypes", "Reptile", "Ridge",
+                   "Sharded"),
     "batch": ("Batch",),
+    "classification": ("CrossEntropy",),
     "experiments.loading": ("load",),
     "gradcheck": ("check_algorithm", "check_layer", "check_loss", "check_objective"),
     "initialisers": ("he_normal", "truncated_normal", "uniform_fan_in"),
     "inner": ("adapt",),
-    "layers": ("Convolution", "Dense", "Layer", "MaxPool", "ReLU", "Softmax", "Tanh"),
+    "layers": ("BatchNorm", "Convolution", "Dense", "Layer", "LayerNorm", "MaxPool", "MeanPool", "ReLU", "Softmax",
+               "Tanh"),
     "learner": ("Learner",),
     "losses": ("Bernoulli", "L1", "MSE"),
     "network": ("Network", "mlp"),
@@ -47,11 +51,12 @@ _ROOMS = {
 }
 _PLACES = {name: room for room, names in _ROOMS.items() for name in names}
 
-__all__ = ["Adam", "Batch", "Bernoulli", "ClipByNorm", "Convolution", "Cosine", "DAML", "Dense", "JointTraining", "L1",
-           "LSLR", "Layer", "Learner", "Linear", "MAML", "MSE", "MaxPool", "MetaSGD", "Network", "ReLU", "Replayed",
-           "Reptile", "SGD", "Softmax", "Supervised", "Tanh", "adapt", "check_algorithm", "check_layer", "check_loss",
-           "check_objective", "gradcheck", "he_normal", "load", "mlp", "tasks", "train", "truncated_normal",
-           "uniform_fan_in"]
+__all__ = ["Adam", "Batch", "BatchNorm", "Bernoulli", "ClipByNorm", "Convolution", "Cosine", "CrossEntropy", "DAML",
+           "Dense", "Embedding", "JointTraining", "L1", "LSLR", "Layer", "LayerNorm", "Learner", "Linear", "MAML",
+           "MSE", "MaxPool", "MeanPool", "MetaSGD", "Network", "Prototypes", "ReLU", "Replayed", "Reptile", "Ridge",
+           "SGD", "Sharded", "Softmax", "Supervised", "Tanh", "adapt", "check_algorithm", "check_layer",
+           "check_loss", "check_objective", "gradcheck", "he_normal", "load", "mlp", "tasks", "train",
+           "truncated_normal", "uniform_fan_in"]
 
 
 if not TYPE_CHECKING:  # a type checker that saw it would take every misspelled name for a public one

@@ -4,16 +4,20 @@ import json
 from dataclasses import dataclass, replace
 from inspect import signature
 from pathlib import Path
-from typing import Any, Callable, Optional
+from typing import Any, Callable, Mapping, Optional
 
 import numpy as np
 
 from . import layers, losses
 from .backend import Array
-from .batch import Batch
+from .algorithms import Embedding
+from .batch import Batch, check_labels
+from .classification import CrossEntropy, beside, in_sets
 from .inner import adapt
+from .layers.softmax import log_softmax
 from .network import Network
 from .objectives import Supervised
+from .rates import fixed
 from .rl.environments import Environment
 from .rl.policy import softmax
 from .rl.rollout import Episode, play, sample_action
@@ -32,13 +36,15 @@ class Learner:
     objective: of the inner steps.
     theta: (P,), or (T, P) once adapted to T tasks.
     alpha: inner learning rate, as `inner.adapt` takes it.
+    support: the examples it was adapted to, (T, N, D), where the network normalises examples together; else None.
     Examples are (N,) for one task of one feature, (N, D) for one task, or (T, N, D); they are converted to theta's
-    precision.
+    precision. Labels of a classifier are integers, (N,) or (T, N).
     """
 
     objective: Supervised
     theta: Array
     alpha: Any
+    support: Optional[Array] = None
 
     def adapt(self, x: Any, y: Any, steps: int = 1) -> "Learner":
         """Return the learner after `steps` >= 0 inner steps on the examples x, y: the steps that training took.
@@ -49,35 +55,65 @@ class Learner:
         if steps < 0:
             raise ValueError(f"steps must be at least 0, got {steps}")
         network = self.objective.network
-        batch = Batch(self._examples(x, "x", network.D), self._examples(y, "y", network.M))
+        inputs = self._examples(x, "x", network.D)
+        batch = Batch(inputs, self._labels(y) if self._classifies else self._examples(y, "y", network.M))
         with np.errstate(over="ignore", invalid="ignore"):
             theta = adapt(self.objective, self.theta, [batch] * steps, self.alpha)
         if not np.isfinite(theta).all():
             raise ArithmeticError(f"adapting diverges within {steps} steps; take fewer steps, or check the size of y")
-        return replace(self, theta=theta)
+        couples = any(isinstance(layer, layers.BatchNorm) for layer in network.layers)
+        return replace(self, theta=theta, support=batch.x if couples else None)
 
     def predict(self, x: Any) -> Array:
         """Return the predictions at x: shaped as x is, with the network's outputs in the place of its inputs.
 
+        Where the network normalises examples together, each x stands beside the support set and no other x; so what is
+        said of one does not depend on what else is asked. Before any support set, all x are one set.
         A learner adapted to several tasks answers for all of them, (T, N, M). Raises ValueError for inputs that do not
         fit the network or are not finite.
         """
-        inputs = self._examples(x, "x", self.objective.network.D)
-        y, _ = self.objective.network.forward(self.theta, inputs)
+        network = self.objective.network
+        inputs = self._examples(x, "x", network.D)
+        if self.support is not None:
+            support = np.broadcast_to(self.support, (len(inputs), *self.support.shape[1:]))
+            network, inputs = in_sets(network, support.shape[1] + 1), beside(support, inputs)
+        y, _ = network.forward(self.theta, inputs)
         if np.ndim(x) == 3 or len(y) > 1:
             return y
         return y[0, :, 0] if np.ndim(x) == 1 and y.shape[2] == 1 else y[0]
+
+    def probabilities(self, x: Any) -> Array:
+        """Return the probability of each class at x, (N, M) or (T, N, M); of a classifier. Raises as `predict` does."""
+        return log_softmax(self.predict(x))[0]
+
+    def labels(self, x: Any) -> Array:
+        """Return the most probable class at x, (N,) or (T, N); of a classifier. Raises as `predict` does."""
+        return self.predict(x).argmax(axis=-1)
+
+    @property
+    def _classifies(self) -> bool:
+        return getattr(self.objective.criterion, "takes_labels", False)
+
+    def _labels(self, values: Any) -> Array:
+        """The labels as (T, N)."""
+        labels = np.asarray(values)
+        labels = labels[np.newaxis] if labels.ndim == 1 else labels
+        check_labels(labels, "y", self.objective.network.M, self.theta)
+        return labels
 
     def save(self, path: str | Path) -> None:
         """Write the learner to an npz file of plain arrays, which `maml_numpy.load` reads.
 
         Raises OSError when the file cannot be written, and ValueError for rates that are not one array.
         """
-        network, alpha = self.objective.network, np.asarray(self.alpha)
+        network, by_block = self.objective.network, isinstance(self.alpha, Mapping)
+        alpha = np.asarray(0.0 if by_block else self.alpha)
         if alpha.dtype == object:
-            raise ValueError("only a rate that is a number or one array can be saved")
+            raise ValueError("only a rate that is a number, a mapping from blocks to numbers or one array can be saved")
         description = {"layers": [[type(layer).__name__, sizes_of(layer)] for layer in network.layers],
                        "D": network.D, "taps": network.taps, "loss": type(self.objective.criterion).__name__}
+        if by_block:
+            description["alpha"] = {name: float(rate) for name, rate in self.alpha.items()}
         with replacing(Path(path)) as file:
             np.savez(file, format=FORMAT, network=json.dumps(description), layout=repr(network.layout),
                      theta=self.theta, alpha=alpha)
@@ -121,6 +157,11 @@ def read_learner(path: Path, objective: Optional[Supervised] = None) -> Learner:
             raise ValueError("its parameters are of another network")
         if alpha.dtype.kind != "f" or not np.isfinite(alpha).all():
             raise ValueError("alpha is not finite")
+        by_block = json.loads(str(entries["network"])).get("alpha")
+        if by_block is not None:
+            alpha = {str(name): float(rate) for name, rate in by_block.items()}
+            fixed(alpha, objective.layout, 1)  # raises for a rate that is none, or of another network
+            return Learner(objective, theta, alpha)
         return Learner(objective, theta, float(alpha) if alpha.ndim == 0 else alpha)
     except Exception as error:  # nothing in a file is trusted: whatever reading it raises, it holds no learner
         raise ValueError(f"{path}: not a saved learner ({' '.join(str(error).split()):.160})") from error
@@ -134,9 +175,47 @@ def _objective(description: Any) -> Supervised:
             raise ValueError(f"the layer {name!r:.40} is not of this library: hand the objective over")
         chain.append(kind(**sizes))
     loss = description["loss"]
-    if loss not in ("MSE", "L1", "Bernoulli"):
+    if loss not in ("MSE", "L1", "Bernoulli", "CrossEntropy"):
         raise ValueError(f"the loss {loss!r:.40} is not of this library: hand the objective over")
-    return Supervised(Network(description["D"], chain, description["taps"]), getattr(losses, loss)())
+    criterion = CrossEntropy() if loss == "CrossEntropy" else getattr(losses, loss)()
+    return Supervised(Network(description["D"], chain, description["taps"]), criterion)
+
+
+@dataclass(frozen=True)
+class EmbeddingLearner:
+    """A network whose head is computed from a support set. It never changes: `adapt` returns another one.
+
+    embedding: the network and the head.
+    learned: their parameters, (P,).
+    support: of one task, x (1, N, D) with labels (1, N), once there is one.
+    """
+
+    embedding: Embedding
+    learned: Array
+    support: Optional[Batch] = None
+
+    def adapt(self, x: Any, y: Any) -> "EmbeddingLearner":
+        """Return the learner for the task of examples x (N, D) with labels y (N,). Raises ValueError for others."""
+        support = Batch(np.asarray(x, self.learned.dtype)[np.newaxis], np.asarray(y)[np.newaxis])
+        self.embedding.check_support(self.learned, support)
+        return replace(self, support=support)
+
+    def predict(self, x: Any) -> Array:
+        """Return the logits of x (N, D), each beside the support set and no other x: (N, ways).
+
+        Raises ValueError before there is a support set.
+        """
+        if self.support is None:
+            raise ValueError("adapt to a support set first")
+        return self.embedding.logits(self.learned, self.support, np.asarray(x, self.learned.dtype)[np.newaxis], True)[0]
+
+    def probabilities(self, x: Any) -> Array:
+        """Return the probability of each class at x (N, D): (N, ways). Raises as `predict` does."""
+        return log_softmax(self.predict(x))[0]
+
+    def labels(self, x: Any) -> Array:
+        """Return the most probable class at x (N, D): (N,). Raises as `predict` does."""
+        return self.predict(x).argmax(axis=-1)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,8 @@
 """What every test needs of its process."""
 
+import os
 import signal
+import tempfile
 
 import maml_numpy.cli  # noqa: F401  # sets one BLAS thread, before NumPy is imported
 from helpers import cores
@@ -12,6 +14,9 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 for name in ("SIGTERM", "SIGHUP"):
     if hasattr(signal, name):
         signal.signal(getattr(signal, name), signal.SIG_DFL)
+
+
+os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="maml_numpy-tests-")  # what is kept is made anew
 
 
 @pytest.fixture

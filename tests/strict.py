@@ -10,7 +10,7 @@ import sys
 
 import numpy as np
 
-FUNCTIONS = {"arange", "asarray", "asnumpy", "broadcast_to", "concatenate", "empty", "empty_like", "exp", "full",
+FUNCTIONS = {"arange", "asarray", "asnumpy", "broadcast_to", "concatenate", "empty", "empty_like", "exp", "eye", "full",
              "isfinite", "log", "log1p", "matmul", "moveaxis", "ones", "result_type", "sign", "sqrt", "stack",
              "take_along_axis", "tanh", "where", "zeros", "zeros_like"}
 METHODS = {"all", "argmax", "argmin", "astype", "copy", "dot", "max", "mean", "reshape", "sum", "swapaxes",
@@ -123,6 +123,10 @@ class linalg:
     @staticmethod
     def norm(array):
         return called(np.linalg.norm, array)
+
+    @staticmethod
+    def solve(matrix, right):
+        return called(np.linalg.solve, matrix, right)
 
 
 def asarray(array):

@@ -10,9 +10,11 @@ import pytest
 from helpers.maps import all_maps
 
 from maml_numpy import inner
-from maml_numpy.algorithms import MAML
+from maml_numpy.algorithms import MAML, Prototypes, Ridge
 from maml_numpy.batch import Inputs
-from maml_numpy.layers import Convolution, Dense, MaxPool, ReLU, Softmax, SparseDense, Tanh, products
+from maml_numpy.classification import CrossEntropy
+from maml_numpy.layers import (BatchNorm, Convolution, Dense, LayerNorm, MaxPool, MeanPool, ReLU, Softmax, SparseDense,
+                               Tanh, products)
 from maml_numpy.gradcheck.notes import labels
 from maml_numpy.learned_loss import LearnedLoss
 from maml_numpy.losses import L1, MSE, Bernoulli
@@ -123,7 +125,8 @@ FORMS = dict(index_forms())
 def test_every_rule_has_its_index_form():
     assert set(FORMS) == {"Dense", "ReLU", "Tanh", "MSE", "L1", "Network", "Supervised", "inner", "MAML", "Adam",
                           "LearnedLoss", "LowRank", "Convolution", "SparseDense", "PolicyLoss", "TrustRegion",
-                          "Softmax", "Bernoulli", "divergence", "mixed", "MaxPool"}
+                          "Softmax", "Bernoulli", "divergence", "mixed", "MaxPool", "MeanPool", "BatchNorm",
+                          "LayerNorm", "CrossEntropy", "Prototypes", "Ridge"}
 
 
 def execute(name, **values):
@@ -142,7 +145,8 @@ def close(found, wanted):
                                                  (Softmax(0.7), "Softmax", False),
                                                  (Convolution(4, 5, 2, 3, 3, 2, 1), "Convolution", False),
                                                  (Convolution(4, 5, 2, 7, 2), "Convolution", True),
-                                                 (MaxPool(5, 7, 3, 2), "MaxPool", False)])
+                                                 (MaxPool(5, 7, 3, 2), "MaxPool", False),
+                                                 (MeanPool(3, 2, 4), "MeanPool", False)])
 def test_index_form_of_layers(rng, layer, name, shared):
     T, N, D = 2, 3, getattr(layer, "D", 4)
     lead = () if shared else (T,)
@@ -177,6 +181,29 @@ def test_index_form_of_losses(rng, loss):
     close(form["loss"], value), close(form["dy"], loss.backward(cache, dloss))
     y_bar = loss.curvature(cache, dloss, dy_bar)
     close(form["y_bar"], np.zeros_like(y) if y_bar is None else y_bar)
+
+
+@pytest.mark.parametrize("layer", [BatchNorm(4, scale=True, eps=0.1), LayerNorm(4, eps=0.1)], ids=["batch", "layer"])
+def test_index_form_of_norms(rng, layer):
+    x, dy, dx_bar = rng.standard_normal((3, 2, 5, 4))
+    params, bars = ({name: rng.standard_normal((2, 1, 4)) for name in ("scale", "shift")} for _ in range(2))
+    y, dx, out, dy_bar, x_bar, out_bar = all_maps(layer, params, bars, x, dy, dx_bar)
+    form = execute(type(layer).__name__, x=x, dy=dy, dx_bar=dx_bar, eps=layer.eps, **params,
+                   **{f"d{name}_bar": value for name, value in bars.items()})
+    wanted = {"y": y, "dx": dx, "dy_bar": dy_bar, "x_bar": x_bar}
+    wanted |= {f"d{name}": value for name, value in out.items()}
+    wanted |= {f"{name}_bar": value for name, value in out_bar.items()}
+    for name, value in wanted.items():
+        close(form[name], value)
+
+
+def test_index_form_of_cross_entropy(rng):
+    y, dy_bar = rng.standard_normal((2, 2, 3, 4))
+    loss, target, dloss = CrossEntropy(), rng.integers(4, size=(2, 3)), rng.standard_normal(2)
+    form = execute("CrossEntropy", y=y, target=target, dloss=dloss, dy_bar=dy_bar)
+    value, cache = loss.forward(y, target)
+    close(form["loss"], value), close(form["dy"], loss.backward(cache, dloss))
+    close(form["y_bar"], loss.curvature(cache, dloss, dy_bar))
 
 
 @pytest.mark.parametrize("scale", [1.0, -0.3])
@@ -349,3 +376,18 @@ def test_index_form_of_adam(rng):
     for gradient in gradients:
         after, state = optimizer.update(after, gradient, state)
     close(form["theta_after"], after)
+
+
+@pytest.mark.parametrize("head, given", [(Prototypes(3), {}), (Ridge(3), {"log_lambda": -0.4, "log_scale": 0.7})],
+                         ids=["Prototypes", "Ridge"])
+def test_index_form_of_heads(rng, head, given):
+    X, Z = rng.standard_normal((2, 5, 4)), rng.standard_normal((2, 6, 4))
+    y_bar, labels = rng.standard_normal((2, 6, 3)), np.array([[0, 2, 1, 2, 0], [1, 1, 0, 1, 2]])
+    params, bars = ({name: np.array([value]) for name, value in given.items()} for _ in range(2))
+    y, cache = head.forward(params, X, labels, Z)
+    X_bar, Z_bar = head.backward(cache, y_bar, bars)
+    numbers = {"lam": np.exp(params["log_lambda"]), "scale": np.exp(params["log_scale"])} if given else {}
+    form = execute(type(head).__name__, X=X, Y=np.eye(3)[labels], Z=Z, y_bar=y_bar, **numbers)
+    close(form["y"], y), close(form["X_bar"], X_bar), close(form["Z_bar"], Z_bar)
+    for name, bar in bars.items():
+        close(np.reshape(form[f"{name}_bar"], 1), bar)

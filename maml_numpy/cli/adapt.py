@@ -6,23 +6,31 @@ import numpy as np
 
 from .. import experiments
 from ..backend import Array
+from ..experiments.regression import Regression
+from ..layers.softmax import log_softmax
+from ..learner import Learner
 from ..results import points
 from ..results.figures import Panel, adaptation_panels, save, steps_label
+from ..results.images import named_images
+from ..results.points import write_table
 from ..results.tables import text
+from ..tasks.images import Own
 from .jobs import Job
 
+STEPS = 10  # inner steps where no other number is asked for
 SHOWN = 20  # points of the user's whose predictions are printed
 
 
-def adapt_to(x: Array, y: Array, steps: int, job: Job, home: Path, source: str) -> list[str]:
+def adapt_to(x: Array, y: Array, steps: int | None, job: Job, home: Path, source: str) -> list[str]:
     """Adapt a job's learner to points x, y, (N,) each, and write adapted.csv and adapted.png into `home`.
 
-    source: the name of the points' file. Returns the lines to print.
+    steps: inner steps; STEPS if None. source: the name of the points' file. Returns the lines to print.
     Raises ValueError for points that are not finite in float32 and ArithmeticError when the adaptation diverges.
     """
     experiment = experiments.find(job.experiment)
     start = experiment.loaded(job.config, job.method, job.learned())
-    assert experiment.input_range
+    steps = STEPS if steps is None else steps
+    assert isinstance(experiment, Regression) and experiment.input_range
     low, high = experiment.input_range(job.config)
     lines = []
     if outside := int(((x < low) | (x > high)).sum()):
@@ -46,3 +54,31 @@ def adapt_to(x: Array, y: Array, steps: int, job: Job, home: Path, source: str) 
     words = " -> ".join(f"{error:.3g} {name}" for error, name in zip(errors, at_points))
     return [*lines, f"mean squared error on the {len(x)} points: {words}",
             f"saved adapted.csv and adapted.png in {home}"]
+
+
+def adapt_to_images(own: Own, steps: int | None, job: Job, home: Path) -> list[str]:
+    """Adapt a job's learner to a user's classes, name the images beside them, and write adapted.csv and adapted.png.
+
+    steps: inner steps; those of the test if None.
+    Returns the lines to print. Raises ValueError for more classes than the learner can tell apart.
+    """
+    experiment = experiments.find(job.experiment)
+    learner = experiment.loaded(job.config, job.method, job.learned())
+    classes, ways = own.classes, job.config.ways
+    if len(classes) > ways:
+        raise ValueError(f"there are {len(classes)} classes; these parameters tell {ways} apart: train with --ways "
+                         f"{len(classes)}")
+    x, queries = (pixels / np.float32(255) for pixels in (classes.pixels, own.pixels))
+    labels = np.repeat(np.arange(len(classes)), classes.counts)
+    taken = {} if steps is None and not isinstance(learner, Learner) else {
+        "steps": job.config.test_K if steps is None else steps}
+    logits = learner.adapt(x, labels, **taken).predict(queries)[:, :len(classes)]
+    probabilities = log_softmax(logits)[0]
+    names = [classes.names[label] for label in probabilities.argmax(axis=1)]
+    write_table(home / "adapted.csv", ["image", "class", "probability"],
+                [[file, name, f"{p.max():.3f}"] for file, name, p in zip(own.files, names, probabilities)])
+    save(named_images(x, labels, queries, probabilities, classes.names, classes.size), home / "adapted.png")
+    rows = [["image", "class", "probability"]]
+    rows += [[file, name, f"{p.max():.0%}"] for file, name, p in zip(own.files, names, probabilities)]
+    lines = [own.note] if own.note else []
+    return [*lines, text(rows[:SHOWN + 1]), f"saved adapted.csv and adapted.png in {home}"]

@@ -51,6 +51,8 @@ def arguments(argv: Sequence[str]) -> Command:
     args = vars(parser.parse_args(argv))
     options = fields(experiment.Config)
     named = {option.name: from_file[option.name] for option in options if option.name in from_file}
+    if preset := args.pop("preset", None):
+        named |= experiment.presets[experiments.choose("preset", preset, experiment.presets)]
     named |= {option.name: args.pop(option.name) for option in options if option.name in args}
     named = {key: tuple(value) if isinstance(value, list) else value for key, value in named.items()}
     chosen = args.pop("method") or ([from_file["method"]] if from_file else [])
@@ -102,9 +104,9 @@ def check(command: Command) -> None:
         if value is not None and not least <= value <= most:
             raise ValueError(f"--{name} must be at least {least}, got {value}" if not value >= least else
                              f"--{name} must be at most {most:,}, got {value}")
-    if args.adapt and not experiment.input_range:
-        able = ", ".join(name for name, each in EXPERIMENTS.items() if each.input_range)
-        raise ValueError(f"{experiment.name} has no x, y points to adapt to; --adapt is for {able}")
+    if args.adapt and not experiment.own:
+        able = ", ".join(name for name, each in EXPERIMENTS.items() if each.own)
+        raise ValueError(f"{experiment.name} has nothing of a user's own to adapt to; --adapt is for {able}")
     if args.watch is not None and not experiment.screen:
         able = ", ".join(name for name, each in EXPERIMENTS.items() if each.screen)
         raise ValueError(f"{experiment.name} has no screen to watch; --watch is for {able}")
@@ -137,10 +139,18 @@ def parser_of(experiment: Experiment) -> Parser:
         help="Number of processes, each with one BLAS thread (default: the number of cores).")
     add("--config", type=Path, metavar="FILE.json",
         help="Take experiment, method, seed and hyper-parameters from the config.json of a run; flags override it.")
+    if experiment.presets:
+        add("--preset", metavar="NAME",
+            help=f"Hyper-parameters that belong together: {', '.join(experiment.presets)}; flags override them.")
     add("--test", action="store_true", help="Test on unseen tasks; trains first where there are no weights yet.")
-    add("--adapt", type=Path, metavar="POINTS.csv",
-        help="Adapt to the x,y rows of a file and write the predictions; trains first where there are no weights.")
-    add("--steps", type=int, help="Number of inner steps for --adapt, at least 0 (default: 10).")
+    if experiment.own == "images":
+        add("--adapt", type=Path, metavar="FOLDER",
+            help="Adapt to the images in the subfolders, one for each class, and name those beside them.")
+    else:
+        add("--adapt", type=Path, metavar="POINTS.csv",
+            help="Adapt to the x,y rows of a file and write the predictions; trains first where there are no weights.")
+    add("--steps", type=int, help="Number of inner steps for --adapt, at least 0 "
+                                  f"(default: {'those of the test' if experiment.own == 'images' else '10'}).")
     add("--watch", type=Path, nargs="?", const=Path(""), metavar="GAME.gif",
         help="Draw a game of the policy into a GIF file, or in a window when no file is named.")
     add("--decisions", type=int, help="Maximum number of decisions to show with --watch (default: 2000).")
@@ -196,7 +206,7 @@ def shown(option: Any) -> str:
         return " ".join(map(str, value))
     if isinstance(value, tuple):
         return f"{value[0]:g}" if value[0] == value[1] else f"{value[0]:g} to {value[1]:g}"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{value:g}" if isinstance(value, float) else str(value) or "none"
 
 
 def listing() -> str:

@@ -4,15 +4,17 @@ import sys
 from argparse import Namespace
 from contextlib import closing
 from dataclasses import asdict, fields, replace
+from functools import partial
 from pathlib import Path
 from time import monotonic
-from typing import Any, Generator, Mapping, Sequence
+from typing import Any, Callable, Generator, Mapping, Sequence
 
 from .. import backend, experiments, runs
 from ..experiments import UNTRAINED, Tested, shipped
 from ..results import points
 from ..runs import CHECKPOINT, checkpoint, parallel
-from .adapt import adapt_to
+from ..tasks import images
+from .adapt import adapt_to, adapt_to_images
 from .console import check_writable, guarded
 from .jobs import Job
 from .options import Command, arguments, listing
@@ -56,7 +58,7 @@ def plan(command: Command) -> list[Job]:
                for method in methods for seed in seeds}
     present = {key: checkpoint.load(folder / CHECKPOINT) for key, folder in folders.items()
                if (folder / CHECKPOINT).exists()}
-    processes = args.processes if experiment.plays else 1
+    processes = {"all": args.processes, "spare": max(1, args.processes // len(folders))}.get(experiment.processes, 1)
     if given := shipped_for(command, methods, present):
         common = {"config": given, "save_every": args.save_every, "test": args.test, "processes": processes}
         jobs = [Job(experiment.name, methods[0], 0, shipped=True, **common)]
@@ -183,8 +185,9 @@ def next_step(command: Command) -> str:
     again = f"{called()}{'' if name == next(iter(experiments.EXPERIMENTS)) else ' ' + name}"
     if not command.uses_learned:
         return f"next: {again} --test"
-    if command.experiment.input_range and not command.args.adapt:
-        return f"next: {again} --adapt points.csv, with x,y rows of your own"
+    if command.experiment.own and not command.args.adapt:
+        what = "points.csv, with x,y rows" if command.experiment.own == "points" else "FOLDER, with images"
+        return f"next: {again} --adapt {what} of your own"
     if command.experiment.screen and command.args.watch is None:
         return f"next: {again} --watch game.gif"
     return ""
@@ -197,13 +200,13 @@ def run(argv: Sequence[str]) -> int:
         return 0
     command = arguments(argv)
     args: Namespace = command.args
-    own = points.read_points(args.adapt) if args.adapt else None
+    adapt = read_own(command) if args.adapt else None
     home = args.out / command.experiment.name
     check_outputs(command, home)
     jobs = plan(command)
     announce(command, jobs)
     begin = monotonic()
-    found = carry_out(jobs, 1 if jobs[0].processes > 1 else args.processes)
+    found = carry_out(jobs, args.processes // jobs[0].processes)
     seconds = monotonic() - begin
     for job in jobs:
         if job.remaining and job.folder:
@@ -215,12 +218,20 @@ def run(argv: Sequence[str]) -> int:
         print(f"{report.heading}\n\n{report.table}\n\n{report.conclusion}\nsaved {', '.join(names)} in {home}")
     if args.watch is not None:
         print("\n".join(watch(jobs[0], args.watch, args.decisions or 2000)))
-    if own is not None:
-        steps = 10 if args.steps is None else args.steps
-        print("\n".join(adapt_to(*own, steps, jobs[0], home, args.adapt.name)))
+    if adapt is not None:
+        print("\n".join(adapt(args.steps, jobs[0], home)))
     if words := next_step(command):
         print(words)
     return 0
+
+
+def read_own(command: Command) -> Callable[[int | None, Job, Path], list[str]]:
+    """Read what --adapt names, and return what adapts to it: steps, job, folder -> lines to print. Raises ValueError or
+    OSError for what cannot be read."""
+    path = command.args.adapt
+    if command.experiment.own == "images":
+        return partial(adapt_to_images, images.read_own(path))
+    return partial(adapt_to, *points.read_points(path), source=path.name)
 
 
 def check_outputs(command: Command, home: Path) -> None:

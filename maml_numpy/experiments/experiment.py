@@ -1,6 +1,7 @@
 """The contract of an experiment: which task, network, methods, numbers and figures, as one object."""
 
 from difflib import get_close_matches
+from types import MappingProxyType
 from typing import Any, Callable, Iterable, Mapping, NamedTuple, Protocol, Sequence
 
 from ..backend import Array
@@ -9,6 +10,7 @@ from ..results.report import Report
 from ..runs import Trainer
 from ..training import Progress
 
+NO_PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
 UNTRAINED = "random"  # the name of the untrained start, which is tested beside the methods
 
 
@@ -47,11 +49,13 @@ class Experiment(Protocol):
     description: one sentence.
     Config: the `Configuration` of a run.
     methods: name -> method, in the order of tables.
-    input_range: config -> low and high of the one input number, where a user's x, y points can be adapted to; or None.
+    own: what of a user's own can be adapted to: "points" (rows x, y), "images" (a folder), or None.
     screen: what is shown beside a game, for a policy that can be watched; or None.
     ships: whether a test uses the weights that come with the package where nothing has been trained.
     devices: where it can be trained, among `backend.DEVICES`.
-    plays: whether one training plays games in several processes; then trainings follow one another.
+    processes: how many one training takes of those the user grants: "all" (then trainings follow one another), "spare"
+        (what several trainings side by side leave free), or "one".
+    presets: name -> hyper-parameters, for settings that belong together.
     """
 
     @property
@@ -68,7 +72,7 @@ class Experiment(Protocol):
     def methods(self) -> Mapping[str, Method]: ...
 
     @property
-    def input_range(self) -> Callable[[Any], tuple[float, float]] | None: ...
+    def own(self) -> str | None: ...
 
     @property
     def screen(self) -> str | None: ...
@@ -80,7 +84,10 @@ class Experiment(Protocol):
     def devices(self) -> Sequence[str]: ...
 
     @property
-    def plays(self) -> bool: ...
+    def processes(self) -> str: ...
+
+    @property
+    def presets(self) -> Mapping[str, Mapping[str, Any]]: ...
 
     def title(self, name: str) -> str:
         """Of a method, or of `UNTRAINED`, in tables and figures."""

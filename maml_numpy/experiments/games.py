@@ -25,7 +25,7 @@ from ..rl.trust_region import TrustRegion
 from ..rl.workers import Workers
 from ..training import Progress
 from .configuration import TEST_SEED, Configuration, option
-from .experiment import UNTRAINED, Tested, choose, title_of
+from .experiment import NO_PRESETS, UNTRAINED, Tested, choose, title_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -131,9 +131,10 @@ class Games:
     ships: bool = False
     first_layer: Callable[[Mapping[str, Array]], "Figure"] | None = None
 
-    input_range = None
+    own = None
     devices = ("cpu",)
-    plays = True
+    processes = "all"
+    presets = NO_PRESETS
 
     def __reduce__(self) -> Any:
         """To another process an experiment goes by its name."""

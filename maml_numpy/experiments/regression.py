@@ -24,7 +24,7 @@ from ..runs import MetaTrainer
 from ..tasks import Family
 from ..training import Progress
 from .configuration import TEST_SEED
-from .experiment import UNTRAINED, Tested, choose, title_of
+from .experiment import NO_PRESETS, UNTRAINED, Tested, choose, title_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -141,11 +141,12 @@ class RegressionMethod:
 class Regression:
     """An `Experiment` that fits functions.
 
-    name, description, Config, methods, input_range: as `Experiment` says; methods are `RegressionMethod`.
+    name, description, Config, methods: as `Experiment` says; methods are `RegressionMethod`.
     error: the name of the loss in tables.
     unseen: config -> the tasks of the test.
     anchors: config -> predictors that never see an example, by name, and their errors.
     figures: config, method -> learned (P,) -> file name -> figure.
+    input_range: config -> low and high of the one input number, where a user's points can be adapted to; or None.
     initialiser: config -> how weights are drawn.
     tune_untrained: whether the untrained start is tested with the inner rate that suits it best, too.
     """
@@ -162,10 +163,16 @@ class Regression:
     initialiser: Callable[[Any], Initialiser] = lambda config: uniform_fan_in
     tune_untrained: bool = False
 
+    @property
+    def own(self) -> str | None:
+        """Points, where the input is one number."""
+        return "points" if self.input_range else None
+
     screen = None
     ships = False
     devices = DEVICES
-    plays = False
+    processes = "one"
+    presets = NO_PRESETS
 
     def method(self, name: str) -> RegressionMethod:
         """The method of this name. Raises ValueError for an unknown name."""

@@ -1,7 +1,8 @@
 """Trained parameters that come with the package, in little space.
 
 Of a policy that sees pixels, a file keeps those rows of the first layer that training changed, in half precision; all
-others are drawn again from the seed, bit for bit (derivations/17_sparse.md). Everything else is kept as it is.
+others are drawn again from the seed, bit for bit (derivations/17_sparse.md). Other large ones are kept in half
+precision, small ones as they are.
 """
 
 import json
@@ -17,6 +18,7 @@ from . import find, labelled
 
 FOLDER = Path(__file__).parent / "weights"
 MEMBERS = {"config", "theta", "rows", "W", "rest"}
+LARGE = 10_000  # parameters, above which they are kept in half precision
 LARGEST = 2**28  # bytes of a file's arrays
 
 
@@ -54,7 +56,7 @@ def save(path: Path, experiment: str, method: str, seed: int, config: Any, theta
         rows = (W != start).any(axis=1).nonzero()[0]
         entries = {"rows": rows.astype(np.uint16), "W": W[rows].astype(np.float16), "rest": theta[place.stop:]}
     else:
-        entries = {"theta": theta}
+        entries = {"theta": theta.astype(np.float16) if theta.size > LARGE else theta}
     with replacing(path) as file:
         np.savez_compressed(file, config=labels, **entries)
 
@@ -69,13 +71,13 @@ def load(path: Path) -> Shipped:
         seed = labels["seed"]
         layout = experiment.layout(config, method)
         if "theta" in entries:
-            theta = entries["theta"]
+            theta = entries["theta"].astype(np.float32)
         else:
             theta = experiment.start(config, method, seed)
             (place, shape), *_ = layout.places.values()
             theta[place].reshape(shape)[entries["rows"]] = entries["W"]
             theta[place.stop:] = entries["rest"]
-        if theta.shape != (layout.size,) or theta.dtype != np.float32 or not np.isfinite(theta).all():
+        if theta.shape != (layout.size,) or not np.isfinite(theta).all():
             raise ValueError(f"its parameters are no {layout.size} finite floats")
     except Exception as error:  # nothing in a file is trusted
         raise ValueError(f"{path}: no readable parameters ({' '.join(str(error).split()):.120})") from error

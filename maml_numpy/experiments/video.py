@@ -27,7 +27,7 @@ from ..video.codes import divergence, one_hot_argmax
 from ..video.predictor import Predictor
 from ..video.training import PredictorTrainer
 from .configuration import MOST, TEST_SEED, Configuration, option
-from .experiment import UNTRAINED, Tested, choose, title_of
+from .experiment import NO_PRESETS, UNTRAINED, Tested, choose, title_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -215,11 +215,12 @@ class Video:
     Config: type[Any]
     methods: Mapping[str, PredictorMethod]
 
-    input_range = None
+    own = None
     screen = None
     ships = False
     devices = ("cpu",)
-    plays = False
+    processes = "one"
+    presets = NO_PRESETS
 
     def title(self, name: str) -> str:
         """Of a method, or of the untrained start."""

@@ -7,7 +7,7 @@ from typing import Any, Callable, Iterator
 
 import numpy as np
 
-from .. import algorithms, layers, learned_loss as learned, losses, objectives, replay
+from .. import algorithms, classification, layers, learned_loss as learned, losses, objectives, replay
 from ..batch import Inputs
 from ..layers import Layer, ReLU, Tanh
 from ..learned_loss import LearnedLoss
@@ -25,8 +25,8 @@ Case = tuple[str, Callable[[], Iterator[Any]]]
 
 BASES = Layer, policy.PolicyLoss  # what rules derive from, which are none themselves
 KINDS: tuple[tuple[ModuleType, str], ...] = (  # where public rules are found, and the method that tells them
-    (layers, "tangent"), (losses, "curvature"), (policy, "curvature"), (objectives, "second_order"),
-    (learned, "second_order"), (algorithms, "meta_gradient"), (replay, "meta_gradient"))
+    (layers, "tangent"), (losses, "curvature"), (classification, "curvature"), (policy, "curvature"),
+    (objectives, "second_order"), (learned, "second_order"), (algorithms, "meta_gradient"), (replay, "meta_gradient"))
 
 
 def cases() -> Iterator[Case]:

@@ -130,7 +130,8 @@ class Maps:
             raise ValueError(f"{self.name}.forward must give a pair, y and the cache, got {type(found).__name__}")
         y, cache = found
         if isinstance(x, np.ndarray):
-            self._check("forward", "y", y, x.shape[:-1] + (getattr(self.layer, "M", x.shape[-1]),))
+            width, N = getattr(self.layer, "M", x.shape[-1]), x.shape[-2] // self.layer.examples_in
+            self._check("forward", "y", y, x.shape[:-2] + (N, width))
             check_complex(self.layer, "forward", "y", x, y)
         return y, cache
 

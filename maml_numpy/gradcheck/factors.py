@@ -9,9 +9,9 @@ from typing import Any, Callable, Iterator, Optional
 
 import numpy as np
 
-from ..algorithms import DAML, LSLR, MAML, Reptile
+from ..algorithms import DAML, Embedding, LSLR, MAML, Reptile, Sharded
 from ..backend import Array
-from ..batch import Inputs
+from ..batch import Batch, Inputs
 from ..initialisers import he_normal
 from ..layers import Dense, Layer, Tanh, plus, write
 from ..losses import L1, MSE
@@ -135,6 +135,13 @@ def _along(phi: Phi, theta: Array, v: Array, eps: complex) -> Array:
 
 def drawn(algorithm: Any, rng: np.random.Generator) -> Meta:
     """Random parameters, learned rates of both signs, and a meta-batch."""
+    if isinstance(algorithm, Sharded):
+        return drawn(algorithm.algorithm, rng)
+    if isinstance(algorithm, Embedding):
+        theta = algorithm.initial(algorithm.network.initialise(rng, he_normal, np.float64))
+        labels = np.tile(np.arange(5) % algorithm.head.ways, (TASKS, 1))
+        x = rng.standard_normal((2, TASKS, 5, algorithm.network.D))
+        return Meta(theta, Batch(x[0], labels), Batch(x[1], labels))
     objective = algorithm.outer if isinstance(algorithm, DAML) else algorithm.objective
     network, rest = objective.network, algorithm.layout.size - objective.layout.size
     theta = network.initialise(rng, he_normal, np.float64) + 0.1 * rng.standard_normal(objective.layout.size)

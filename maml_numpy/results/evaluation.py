@@ -5,8 +5,10 @@ from typing import Any, NamedTuple, Sequence
 import numpy as np
 
 from ..backend import Array, array_module
-from ..batch import non_finite
-from ..inner import adapt
+from ..batch import Batch, non_finite
+from ..inner import adapt, check, step
+from ..low_rank import start
+from ..network import Network
 from ..objectives import Objective
 from ..rates import per_step
 
@@ -53,6 +55,29 @@ def tuned_losses(objective: Objective, theta: Array, held_out: tuple[Any, Any], 
     by_rate = {i: losses_after(objective, theta, *test, rates[i], steps) for i in set(best.tolist())}
     taken = np.where(np.array(steps) > 0, np.array(rates)[best], np.nan)
     return np.stack([by_rate[i][place] for place, i in enumerate(best.tolist())]), taken
+
+
+def logits_after(objective: Objective, theta: Array, support: Batch, alpha: Any, steps: Sequence[int],
+                 passes: Sequence[tuple[Network, Array]]) -> list[Array]:
+    """Adapt to the support set and record what networks of the same parameters answer after numbers of inner steps.
+
+    theta: (P,).
+    alpha: inner learning rate, as `rates.per_step` takes it.
+    steps: S numbers, at least 0, ascending.
+    passes: networks and what each is asked, (T, N, D).
+    Returns the outputs of each, (S, T, N', M).
+    """
+    rates = check(objective, theta, [support], per_step(alpha, objective.layout, steps[-1]))
+    theta_k = start(objective, theta, [support] * len(rates), rates)
+    found: list[list[Array]] = [[] for _ in passes]
+    with np.errstate(over="ignore", invalid="ignore"):  # a diverging task is a result, not a warning
+        for k in range(steps[-1] + 1):
+            if k:
+                theta_k, _ = step(objective, theta_k, support, rates[k - 1], second_order=False)
+            if k in steps:
+                for answers, (network, x) in zip(found, passes):
+                    answers.append(network.forward(theta_k, x)[0])
+    return [array_module(theta).stack(answers) for answers in found]
 
 
 class Summary(NamedTuple):

@@ -36,6 +36,8 @@ METHODS: dict[str, tuple[str, LineStyle]] = {
     "DAML, our setting": (RED, "-"), "DAML, the post's setting": (RED, "--"),
     "PPO with a critic": (BLUE, "-"), "PPO, our setting": (BLUE, "-"), "PPO, the post's setting": (SKY, "--"),
     "REINFORCE": (ORANGE, "-."), "TRPO": (GREEN, DASH_DOT_DOT),
+    "ANIL": (RED, "-"), "BOIL": (RED, "--"), "MAML++": (PURPLE, "-"), "prototypes": (ORANGE, "-"),
+    "ridge head": (ORANGE, "-."), "ordinary classifier": (BLACK, "--"), "nearest neighbour": (BLACK, ":"),
     "variational": (PURPLE, "-"), "deterministic": (GREEN, "--"),
 }
 TUNED_STYLE: LineStyle = (0, (1, 1.5))

@@ -65,8 +65,14 @@ def write_columns(path: Path, columns: Mapping[str, Array | Sequence[float | Non
 
     Raises OSError when the file cannot be written.
     """
+    write_table(path, list(columns), [["" if value is None else f"{value:.8g}" for value in row]
+                                      for row in zip(*columns.values())])
+
+
+def write_table(path: Path, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Write rows of text as CSV with a header. Raises OSError when the file cannot be written."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(["" if value is None else f"{value:.8g}" for value in row] for row in zip(*columns.values()))
+    writer.writerow(header)
+    writer.writerows(rows)
     write_text(path, text.getvalue())

@@ -18,7 +18,7 @@ OPTIONS = {"adapt": ("--adapt", "own.csv"), "watch": ("--watch", "game.gif"), "g
 
 
 def applies(experiment, option):
-    return {"adapt": experiment.input_range is not None, "watch": experiment.screen is not None,
+    return {"adapt": experiment.own is not None, "watch": experiment.screen is not None,
             "gpu": "gpu" in experiment.devices, "steps": False, "decisions": False}[option]
 
 
@@ -34,7 +34,7 @@ def test_an_option_that_does_not_apply_is_one_line_before_training(tmp_path, cap
     assert [path.name for path in tmp_path.iterdir()] == ["own.csv"]
 
 
-@pytest.mark.parametrize("name", [name for name, each in EXPERIMENTS.items() if each.input_range])
+@pytest.mark.parametrize("name", [name for name, each in EXPERIMENTS.items() if each.own == "points"])
 def test_points_adapt_every_experiment_that_takes_them(tmp_path, capsys, name):
     (tmp_path / "own.csv").write_text("1,0.5\n2,0.1\n")
     code, out, errors = run(capsys, name, "--iterations", 3, "--adapt", tmp_path / "own.csv", "--out", tmp_path)
