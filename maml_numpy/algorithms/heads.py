@@ -59,7 +59,8 @@ class Prototypes:
     ways: int
 
     def __post_init__(self) -> None:
-        _check_ways(self)
+        if self.ways < 2:
+            raise ValueError(f"ways must be at least 2, got {self.ways}")
 
     @property
     def start(self) -> Mapping[str, float]:
@@ -110,7 +111,8 @@ class Ridge:
     scale_0: float = 10.0
 
     def __post_init__(self) -> None:
-        _check_ways(self)
+        if self.ways < 2:
+            raise ValueError(f"ways must be at least 2, got {self.ways}")
         for name in ("lambda_0", "scale_0"):
             if not 0 < getattr(self, name) < inf:
                 raise ValueError(f"{name} must be above 0 and finite, got {getattr(self, name)}")
@@ -246,11 +248,6 @@ class Embedding:
         normed = [Dense(2, 4, bias=False), BatchNorm(4), Tanh(), Dense(4, 3, bias=False)]
         return [(cls(Network(2, normed), Prototypes(3)), support, query),
                 (cls(Network(2, plain), Ridge(3, 0.5, 3.0)), support, query)]
-
-
-def _check_ways(head: Any) -> None:
-    if head.ways < 2:
-        raise ValueError(f"ways must be at least 2, got {head.ways}")
 
 
 def _targets(labels: Array, ways: int, X: Array) -> Array:
