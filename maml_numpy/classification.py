@@ -32,7 +32,7 @@ class CrossEntropy:
     def forward(self, y: Array, target: Array) -> tuple[Array, CrossEntropyCache]:
         """logits y (T, N, M), labels target (T, N) -> losses (T,)."""
         p, log_p = log_softmax(y)  # (classification.1)
-        true = one_hot(target, y)
+        true = one_hot(target, y.shape[-1], y)
         of_label = (true * log_p).sum(axis=-1) / true.sum(axis=-1)  # 0 / 0 where no output has the label
         return -1 / y.shape[-2] * of_label.sum(axis=-1), CrossEntropyCache(p, p - true)  # (classification.2)
 
@@ -51,9 +51,9 @@ class CrossEntropy:
         return [(cls(), 2 * rng.standard_normal((2, 3, 4)), np.array([[0, 3, 1], [2, 2, 0]]))]
 
 
-def one_hot(labels: Array, like: Array) -> Array:
-    """labels (..., N), and an array (..., N, M) -> 1 at each label and 0 elsewhere, (..., N, M), in its real dtype."""
-    return (labels[..., None] == array_module(like).arange(like.shape[-1])).astype(like.real.dtype)
+def one_hot(labels: Array, M: int, like: Array) -> Array:
+    """labels (..., N) from 0 to M - 1 -> 1 at each label and 0 elsewhere, (..., N, M), in the real dtype of `like`."""
+    return (labels[..., None] == array_module(like).arange(M)).astype(like.real.dtype)
 
 
 def accuracy(y: Array, labels: Array) -> Array:

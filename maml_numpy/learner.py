@@ -29,8 +29,23 @@ FORMAT = "maml_numpy learner 1"
 MEMBERS = {"format", "network", "layout", "theta", "alpha"}
 
 
+class Classifies:
+    """What a learner offers that gives logits: `predict` has one for each class, on the last axis."""
+
+    def predict(self, x: Any) -> Array:
+        raise NotImplementedError
+
+    def probabilities(self, x: Any) -> Array:
+        """Return the probability of each class at x, in the place of `predict`'s logits. Raises as `predict` does."""
+        return log_softmax(self.predict(x))[0]
+
+    def labels(self, x: Any) -> Array:
+        """Return the most probable class at x, one number for each example. Raises as `predict` does."""
+        return self.predict(x).argmax(axis=-1)
+
+
 @dataclass(frozen=True)
-class Learner:
+class Learner(Classifies):
     """A network with its parameters, ready to adapt. A learner never changes: `adapt` returns another one.
 
     objective: of the inner steps.
@@ -81,14 +96,6 @@ class Learner:
         if np.ndim(x) == 3 or len(y) > 1:
             return y
         return y[0, :, 0] if np.ndim(x) == 1 and y.shape[2] == 1 else y[0]
-
-    def probabilities(self, x: Any) -> Array:
-        """Return the probability of each class at x, (N, M) or (T, N, M); of a classifier. Raises as `predict` does."""
-        return log_softmax(self.predict(x))[0]
-
-    def labels(self, x: Any) -> Array:
-        """Return the most probable class at x, (N,) or (T, N); of a classifier. Raises as `predict` does."""
-        return self.predict(x).argmax(axis=-1)
 
     @property
     def _classifies(self) -> bool:
@@ -149,19 +156,16 @@ def read_learner(path: Path, objective: Optional[Supervised] = None) -> Learner:
         entries = read_npz(path, MEMBERS.__contains__, path.stat().st_size)  # it is not compressed
         if str(entries["format"]) != FORMAT:
             raise ValueError(f"its format is not {FORMAT}")
-        theta, alpha = entries["theta"], entries["alpha"]
-        objective = objective or _objective(json.loads(str(entries["network"])))
+        theta, alpha, description = entries["theta"], entries["alpha"], json.loads(str(entries["network"]))
+        objective = objective or _objective(description)
         if theta.dtype not in (np.float32, np.float64) or not np.isfinite(theta).all():
             raise ValueError("theta is not an array of finite floats")
         if repr(objective.layout) != str(entries["layout"]) or theta.shape[-1:] != (objective.layout.size,):
             raise ValueError("its parameters are of another network")
         if alpha.dtype.kind != "f" or not np.isfinite(alpha).all():
             raise ValueError("alpha is not finite")
-        by_block = json.loads(str(entries["network"])).get("alpha")
-        if by_block is not None:
-            alpha = {str(name): float(rate) for name, rate in by_block.items()}
-            fixed(alpha, objective.layout, 1)  # raises for a rate that is none, or of another network
-            return Learner(objective, theta, alpha)
+        if "alpha" in description:  # by block; `fixed` raises for what is no rate of this network
+            return Learner(objective, theta, dict(fixed(dict(description["alpha"]), objective.layout, 1)))
         return Learner(objective, theta, float(alpha) if alpha.ndim == 0 else alpha)
     except Exception as error:  # nothing in a file is trusted: whatever reading it raises, it holds no learner
         raise ValueError(f"{path}: not a saved learner ({' '.join(str(error).split()):.160})") from error
@@ -182,7 +186,7 @@ def _objective(description: Any) -> Supervised:
 
 
 @dataclass(frozen=True)
-class EmbeddingLearner:
+class EmbeddingLearner(Classifies):
     """A network whose head is computed from a support set. It never changes: `adapt` returns another one.
 
     embedding: the network and the head.
@@ -208,14 +212,6 @@ class EmbeddingLearner:
         if self.support is None:
             raise ValueError("adapt to a support set first")
         return self.embedding.logits(self.learned, self.support, np.asarray(x, self.learned.dtype)[np.newaxis], True)[0]
-
-    def probabilities(self, x: Any) -> Array:
-        """Return the probability of each class at x (N, D): (N, ways). Raises as `predict` does."""
-        return log_softmax(self.predict(x))[0]
-
-    def labels(self, x: Any) -> Array:
-        """Return the most probable class at x (N, D): (N,). Raises as `predict` does."""
-        return self.predict(x).argmax(axis=-1)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,8 @@ for name in ("SIGTERM", "SIGHUP"):
         signal.signal(getattr(signal, name), signal.SIG_DFL)
 
 
-os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="maml_numpy-tests-")  # what is kept is made anew
+cache = tempfile.TemporaryDirectory(prefix="maml_numpy-tests-")  # what is kept is made anew, and removed at exit
+os.environ["XDG_CACHE_HOME"] = cache.name
 
 
 @pytest.fixture

@@ -69,7 +69,7 @@ class Prototypes:
 
     def forward(self, params: Views, X: Array, labels: Array, Z: Array) -> tuple[Array, PrototypesCache]:
         """See `Head`."""
-        Y = _targets(labels, self.ways, X)
+        Y = one_hot(labels, self.ways, X)
         share = Y / Y.sum(axis=-2, keepdims=True)  # (heads.1)
         c = _transposed(share) @ X  # (heads.2)
         squares = (c * c).sum(axis=-1)[..., None, :] + (Z * Z).sum(axis=-1, keepdims=True)
@@ -124,7 +124,7 @@ class Ridge:
 
     def forward(self, params: Views, X: Array, labels: Array, Z: Array) -> tuple[Array, RidgeCache]:
         """See `Head`."""
-        xp, Y = array_module(X), _targets(labels, self.ways, X)
+        xp, Y = array_module(X), one_hot(labels, self.ways, X)
         weight, scale = xp.exp(params["log_lambda"]), xp.exp(params["log_scale"])
         G = X @ _transposed(X) + weight * xp.eye(X.shape[-2], dtype=Y.dtype)  # (heads.7)
         S = xp.linalg.solve(G, Y)  # (heads.8)
@@ -248,11 +248,6 @@ class Embedding:
         normed = [Dense(2, 4, bias=False), BatchNorm(4), Tanh(), Dense(4, 3, bias=False)]
         return [(cls(Network(2, normed), Prototypes(3)), support, query),
                 (cls(Network(2, plain), Ridge(3, 0.5, 3.0)), support, query)]
-
-
-def _targets(labels: Array, ways: int, X: Array) -> Array:
-    """labels (T, N) -> one-hot (T, N, ways), in the real dtype of X."""
-    return one_hot(labels, array_module(X).empty(ways, X.dtype))
 
 
 def _transposed(v: Array) -> Array:

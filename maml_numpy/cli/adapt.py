@@ -1,14 +1,16 @@
 """Adapt trained parameters to a user's points: predictions as CSV, as a picture, and in words."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from .. import experiments
 from ..backend import Array
+from ..batch import Batch
+from ..experiments.classification import Classification
 from ..experiments.regression import Regression
 from ..layers.softmax import log_softmax
-from ..learner import Learner
 from ..results import points
 from ..results.figures import Panel, adaptation_panels, save, steps_label
 from ..results.images import named_images
@@ -60,20 +62,27 @@ def adapt_to_images(own: Own, steps: int | None, job: Job, home: Path) -> list[s
     """Adapt a job's learner to a user's classes, name the images beside them, and write adapted.csv and adapted.png.
 
     steps: inner steps; those of the test if None.
-    Returns the lines to print. Raises ValueError for more classes than the learner can tell apart.
+    Returns the lines to print. Raises ValueError for more classes than the parameters can tell apart, and for a number
+    of steps after which the method gives no answer.
     """
-    experiment = experiments.find(job.experiment)
-    learner = experiment.loaded(job.config, job.method, job.learned())
-    classes, ways = own.classes, job.config.ways
-    if len(classes) > ways:
-        raise ValueError(f"there are {len(classes)} classes; these parameters tell {ways} apart: train with --ways "
-                         f"{len(classes)}")
+    experiment, config, classes = experiments.find(job.experiment), job.config, own.classes
+    assert isinstance(experiment, Classification)
+    if experiment.method(job.method).any_ways:
+        config = replace(config, ways=len(classes))
+    if len(classes) > config.ways:
+        raise ValueError(f"there are {len(classes)} classes; these parameters tell {config.ways} apart: train with "
+                         f"--ways {len(classes)}")
+    if steps:
+        config = replace(config, test_K=steps)
+    solve, taken = experiment.answers(config, job.method, job.learned())
+    if steps is not None and steps not in taken:
+        raise ValueError(f"{experiment.title(job.method)} answers after {', '.join(map(str, taken))} steps, not after "
+                         f"{steps}")
     x, queries = (pixels / np.float32(255) for pixels in (classes.pixels, own.pixels))
     labels = np.repeat(np.arange(len(classes)), classes.counts)
-    taken = {} if steps is None and not isinstance(learner, Learner) else {
-        "steps": job.config.test_K if steps is None else steps}
-    logits = learner.adapt(x, labels, **taken).predict(queries)[:, :len(classes)]
-    probabilities = log_softmax(logits)[0]
+    answers = solve(Batch(x[np.newaxis], labels[np.newaxis]), queries[np.newaxis]).alone
+    logits = answers[-1 if steps is None else taken.index(steps), 0]
+    probabilities = log_softmax(logits[:, :len(classes)])[0]
     names = [classes.names[label] for label in probabilities.argmax(axis=1)]
     write_table(home / "adapted.csv", ["image", "class", "probability"],
                 [[file, name, f"{p.max():.3f}"] for file, name, p in zip(own.files, names, probabilities)])

@@ -58,20 +58,22 @@ def plan(command: Command) -> list[Job]:
                for method in methods for seed in seeds}
     present = {key: checkpoint.load(folder / CHECKPOINT) for key, folder in folders.items()
                if (folder / CHECKPOINT).exists()}
-    processes = {"all": args.processes, "spare": max(1, args.processes // len(folders))}.get(experiment.processes, 1)
     if given := shipped_for(command, methods, present):
-        common = {"config": given, "save_every": args.save_every, "test": args.test, "processes": processes}
+        common = {"config": given, "save_every": args.save_every, "test": args.test}
         jobs = [Job(experiment.name, methods[0], 0, shipped=True, **common)]
     else:
         common = {"config": agree(command, present), "save_every": args.save_every, "test": args.test,
-                  "device": args.device, "processes": processes}
+                  "device": args.device}
         jobs = [job_of(command, method, seed, folder, present.get((method, seed)), common)
                 for (method, seed), folder in folders.items()]
     if any(job.remaining for job in jobs):
-        experiment.check(common["config"])
+        experiment.check(common["config"], methods)
     if args.test:
         jobs += [Job(experiment.name, UNTRAINED, seed, **common) for seed in seeds]
-    return jobs
+    trainings = sum(job.remaining > 0 for job in jobs)
+    spare = max(1, args.processes // trainings) if trainings else 1  # a test is the work of one
+    each = {"all": args.processes, "spare": spare, "one": 1}[experiment.processes]
+    return [job._replace(processes=each) for job in jobs]
 
 
 def job_of(command: Command, method: str, seed: int, folder: Path, found: checkpoint.Checkpoint | None,

@@ -17,7 +17,7 @@ from ..network import Network
 from ..objectives import Supervised
 from ..optim import SGD, Adam, Cosine, Linear, Optimizer
 from ..results.evaluation import logits_after
-from ..tasks import Drawings, Episodes, parts_of, turned
+from ..tasks import Episodes, parts_of, turned
 from .classification import Answers, Classification, ClassifierMethod
 from .configuration import Configuration, option
 from .regression import Draw
@@ -69,15 +69,13 @@ class Config(Configuration):
     head_K: int = option(100, "ordinary classifier: steps of the new head at test", least=1, most=10**4, test=True)
     head_alpha: float = option(1.0, "ordinary classifier: learning rate of the new head at test", test=True)
 
-    def features(self) -> tuple[list[Layer], int]:
-        """The layers below the head, and how many features they give."""
+    def body(self) -> Network:
+        """The layers below the head."""
         layers: list[Layer] = []
         if self.network == "mlp":
-            D = SIZE * SIZE
-            for M in MLP_WIDTHS:
+            for D, M in zip((SIZE * SIZE, *MLP_WIDTHS), MLP_WIDTHS):
                 layers += [Dense(D, M, bias=False), BatchNorm(M), ReLU()]
-                D = M
-            return layers, D
+            return Network(SIZE * SIZE, layers)
         size, channels, stride = SIZE, 1, 2 if self.pooling == "stride" else 1
         for _ in range(4):
             layer = Convolution(size, size, channels, self.filters, 3, stride, 1, bias=False)
@@ -86,18 +84,23 @@ class Config(Configuration):
             if self.pooling == "max":
                 layers.append(MaxPool(size, size, channels, 2))
                 size //= 2
-        return [*layers, MeanPool(size, size, channels)], channels
+        return Network(SIZE * SIZE, [*layers, MeanPool(size, size, channels)])
 
     def objective(self, ways: int = 0) -> Supervised:
         """Cross-entropy of the network. ways: classes of its head; those of a task if 0."""
-        layers, H = self.features()
-        return Supervised(Network(SIZE * SIZE, [*layers, Dense(H, ways or self.ways)]), CrossEntropy())
+        body = self.body()
+        return Supervised(Network(body.D, [*body.layers, Dense(body.M, ways or self.ways)]), CrossEntropy())
 
 
 def rates(config: Config, body: bool = True, head: bool = True) -> dict[str, float]:
     """The inner rate of every block that adapts: the norms' shifts never do, body and head as asked."""
     *below, last = [name for name in config.objective().layout.blocks if not name.startswith("batchnorm")]
     return dict.fromkeys((below if body else []) + ([last] if head else []), config.alpha)
+
+
+def reptile_rates(config: Config) -> dict[str, float]:
+    """As `rates`, for Reptile."""
+    return dict.fromkeys(rates(config), config.reptile_alpha)
 
 
 def maml(config: Config, alpha: Mapping[str, float] | None = None, second_order: bool = True) -> MAML:
@@ -120,7 +123,7 @@ def adam(config: Config) -> Optimizer:
 
 def draw(config: Config) -> Draw:
     """Draws a meta-batch of tasks from the training classes."""
-    episodes = Episodes(drawings(config.data, config.split, "train"), config.ways, config.shots, config.queries)
+    episodes = Episodes(parts_of(config.data, config.split).train, config.ways, config.shots, config.queries)
 
     def drawn(rng: np.random.Generator) -> tuple[Batch, Batch]:
         support, query = episodes.sample(rng, config.T)
@@ -135,7 +138,7 @@ def draw_pairs(config: Config) -> Draw:
 
 def draw_many(config: Config) -> Draw:
     """Draws a meta-batch for Reptile: ten images of each class, in a random order; the query set plays no part."""
-    episodes = Episodes(drawings(config.data, config.split, "train"), config.ways, REPTILE_SHOTS, 1)
+    episodes = Episodes(parts_of(config.data, config.split).train, config.ways, REPTILE_SHOTS, 1)
 
     def drawn(rng: np.random.Generator) -> tuple[Batch, Batch]:
         support, query = episodes.sample(rng, config.T)
@@ -147,7 +150,7 @@ def draw_many(config: Config) -> Draw:
 def draw_images(config: Config) -> Draw:
     """Draws a minibatch for the ordinary classifier, as one task whose ways are all training classes, each turned in
     four ways counting as four; half of it as the support set, half as the query set."""
-    drawn = drawings(config.data, config.split, "train")
+    drawn = parts_of(config.data, config.split).train
     label = np.repeat(np.arange(len(drawn)), drawn.counts)
 
     def half(rng: np.random.Generator) -> Batch:
@@ -158,12 +161,6 @@ def draw_images(config: Config) -> Draw:
     def minibatch(rng: np.random.Generator) -> tuple[Batch, Batch]:
         return half(rng), half(rng)
     return minibatch
-
-
-@lru_cache(maxsize=8)
-def drawings(folder: str, split: str, part: str) -> Drawings:
-    """The drawings of one part of the data: train, validation or test."""
-    return getattr(parts_of(folder, split), part)
 
 
 def adapted(config: Config, theta: Array, alpha: Any, steps: tuple[int, ...], support: Batch, x: Array) -> Answers:
@@ -233,8 +230,7 @@ def start_rates(config: Config, theta: Array, layout: Any) -> Array:
 
 def embedding(config: Config, head: type, ways: int) -> Embedding:
     """Features for a head that is computed from the support set, and tells so many classes apart."""
-    layers, _ = config.features()
-    return Embedding(Network(SIZE * SIZE, layers), head(ways))
+    return Embedding(config.body(), head(ways))
 
 
 def embedding_method(title: str, head: type) -> ClassifierMethod:
@@ -252,7 +248,8 @@ def embedding_method(title: str, head: type) -> ClassifierMethod:
 
     def loaded(config: Config, learned: Array) -> EmbeddingLearner:
         return EmbeddingLearner(embedding(config, head, config.ways), learned)
-    return ClassifierMethod(title, algorithm, adam, draw_pairs, solve, no_steps, loaded, start)
+    return ClassifierMethod(title, algorithm, adam, draw_pairs, solve, no_steps, loaded, start,
+                            any_ways=True)
 
 
 def no_steps(config: Config) -> tuple[int, ...]:
@@ -262,14 +259,13 @@ def no_steps(config: Config) -> tuple[int, ...]:
 
 def ordinary(config: Config) -> JointTraining:
     """An ordinary classifier of all training classes."""
-    return JointTraining(config.objective(4 * len(drawings(config.data, config.split, "train"))))
+    return JointTraining(config.objective(4 * len(parts_of(config.data, config.split).train)))
 
 
 def with_new_head(config: Config, learned: Array, support: Batch, x: Array) -> Answers:
     """The answers of a head that is trained anew on the features of the support set, from zero."""
-    layers, H = config.features()
-    body = Network(SIZE * SIZE, layers)
-    head = Supervised(Network(H, [Dense(H, config.ways)]), CrossEntropy())
+    body = config.body()
+    head = Supervised(Network(body.M, [Dense(body.M, config.ways)]), CrossEntropy())
     theta = learned[:body.layout.size]
     features = Batch(body.forward(theta, support.x)[0], support.y)
     asked = [body.forward(theta, x)[0],
@@ -277,6 +273,19 @@ def with_new_head(config: Config, learned: Array, support: Batch, x: Array) -> A
     zero = np.zeros(head.layout.size, learned.dtype)
     return Answers(*logits_after(head, zero, features, config.head_alpha, (config.head_K,),
                                  [(head.network, z) for z in asked]))
+
+
+def with_zero_head(config: Config, theta: Array, objective: Supervised) -> Array:
+    """The body of a vector of parameters, and zeros for the head of an objective."""
+    body = config.body().layout.size
+    return np.concatenate([theta[:body], np.zeros(objective.layout.size - body, theta.dtype)])
+
+
+def ordinary_learner(config: Config, learned: Array) -> Learner:
+    """The body of an ordinary classifier, and a head of zeros that adapts alone; the test takes head_K steps."""
+    objective = config.objective()
+    head = dict.fromkeys(rates(config, body=False), config.head_alpha)
+    return Learner(objective, with_zero_head(config, learned, objective), head)
 
 
 METHODS = {
@@ -292,29 +301,21 @@ METHODS = {
                             lambda config, theta: start_rates(config, theta, plus_plus(config).rate_layout),
                             lambda config: tuple(range(config.plus_K + 1)), schedule=falling),
     "reptile": gradient_method(
-        "Reptile", lambda config: Reptile(config.objective(), {name: config.reptile_alpha for name in rates(config)},
-                                          config.reptile_K, 2 * config.ways),
-        lambda config: {name: config.reptile_alpha for name in rates(config)}, draw=draw_many,
+        "Reptile", lambda config: Reptile(config.objective(), reptile_rates(config), config.reptile_K, 2 * config.ways),
+        reptile_rates, draw=draw_many,
         optimizer=lambda config: SGD(Linear(config.reptile_beta, config.iterations))),
     "prototypes": embedding_method("prototypes", Prototypes),
     "ridge": embedding_method("ridge head", Ridge),
     "classifier": ClassifierMethod(
         "ordinary classifier", ordinary, adam, draw_images, with_new_head, lambda config: (config.head_K,),
-        lambda config, learned: Learner(ordinary(config).objective, learned, config.head_alpha),
-        lambda config, theta: ordinary_start(config, theta)),
+        ordinary_learner, lambda config, theta: with_zero_head(config, theta, ordinary(config).objective),
+        any_ways=True),
 }
-
-
-def ordinary_start(config: Config, theta: Array) -> Array:
-    """The body of theta_0, and a head of zeros for all training classes."""
-    layers, _ = config.features()
-    body = Network(SIZE * SIZE, layers).layout.size
-    return np.concatenate([theta[:body], np.zeros(ordinary(config).layout.size - body, theta.dtype)])
 
 
 def unseen(config: Config) -> Episodes:
     """The episodes of the test: unseen classes, turned as in training."""
-    drawn = drawings(config.test_data or config.data, config.split, "test")
+    drawn = parts_of(config.test_data or config.data, config.split).test
     return Episodes(drawn, config.ways, config.shots, config.test_queries or config.shots)
 
 

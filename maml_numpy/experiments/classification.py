@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Callable, Mapping, NamedTuple, Sequence
+from typing import TYPE_CHECKING, Any, Callable, Iterator, Mapping, NamedTuple, Sequence
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from ..runs import MetaTrainer
 from ..tasks import Episodes, nearest_neighbour
 from ..training import Progress
 from .configuration import TEST_SEED
-from .experiment import UNTRAINED, Tested, choose, title_of
+from .experiment import UNTRAINED, Tested, choose, title_of, training_of
 from .regression import Draw, as_it_is
 
 if TYPE_CHECKING:
@@ -61,6 +61,7 @@ class ClassifierMethod:
     loaded: config, learned -> what `maml_numpy.load` gives.
     start: config, theta_0 -> what training begins with.
     schedule: config, what prepares an algorithm -> updates taken before -> the algorithm; None where it stays the same.
+    any_ways: whether the head is made for each task, so that it tells any number of classes apart.
     default: whether it is trained when no method is named.
     """
 
@@ -73,6 +74,7 @@ class ClassifierMethod:
     loaded: Callable[[Any, Array], Any]
     start: Callable[[Any, Array], Array] = as_it_is
     schedule: Callable[[Any, Callable[[Algorithm], Algorithm]], Callable[[int], Algorithm]] | None = None
+    any_ways: bool = False
     default: bool = False
 
 
@@ -113,10 +115,10 @@ class Classification:
         """Outer updates of a whole training."""
         return config.iterations
 
-    def check(self, config: Any) -> None:
+    def check(self, config: Any, methods: Sequence[str]) -> None:
         """Draw a meta-batch and a task of the test. Raises ValueError or OSError for data that do not have them."""
-        for method in self.methods.values():
-            method.draw(config)(np.random.default_rng(0))
+        for method in methods:
+            self.method(method).draw(config)(np.random.default_rng(0))
         self.unseen(config).sample(np.random.default_rng(0), 1)
 
     def layout(self, config: Any, method: str) -> Layout:
@@ -156,10 +158,10 @@ class Classification:
             solve, steps = chosen.solve, chosen.steps
         return partial(solve, config, learned), steps(config)
 
-    def tasks(self, config: Any) -> list[tuple[Batch, Batch]]:
+    def tasks(self, config: Any) -> Iterator[tuple[Batch, Batch]]:
         """The tasks of the test, support and query, some at a time; the same for every method and seed."""
         episodes, rng = self.unseen(config), np.random.default_rng(TEST_SEED)
-        return [episodes.sample(rng, CHUNK) for _ in range(TEST_TASKS // CHUNK)]
+        return (episodes.sample(rng, CHUNK) for _ in range(TEST_TASKS // CHUNK))
 
     def test(self, config: Any, method: str, learned: Array, processes: int = 1) -> list[Row]:
         """Accuracy and loss on 600 tasks of unseen classes; with the untrained start also nearest neighbours."""
@@ -188,11 +190,7 @@ class Classification:
         rows = [each._replace(seed=test.seed) for test in tests for each in test.found]
         results = AccuracyResults(kind, TEST_TASKS, episodes.queries, rows)
         figures: dict[str, "Figure"] = {"tasks": self.page(config, tests[0])}
-        curves: dict[str, list[tuple[Any, Any]]] = {}
-        for test in tests:
-            if test.metrics:
-                curves.setdefault(self.title(test.method), []).append((test.metrics["iteration"], test.metrics["loss"]))
-        if curves:
+        if curves := training_of(tests, self.title, "loss"):
             figures["training"] = training_curves(curves)
         first = self.title(tests[0].method)
         others = [title for title in results.titles() if title != first]
@@ -202,7 +200,7 @@ class Classification:
     def page(self, config: Any, test: Tested) -> "Figure":
         """Five tasks of the test, with the answers before and after each step."""
         solve, steps = self.answers(config, test.method, test.theta)
-        support, query = (Batch(batch.x[:PAGE], batch.y[:PAGE]) for batch in self.tasks(config)[0])
+        support, query = (Batch(batch.x[:PAGE], batch.y[:PAGE]) for batch in next(self.tasks(config)))
         probabilities = log_softmax(solve(support, query.x).together)[0]
         return tasks_page(Shown(support, query, probabilities, steps), self.unseen(config).drawings.size,
                           f"Five tasks of unseen classes, {self.title(test.method)}")

@@ -95,8 +95,9 @@ class Experiment(Protocol):
     def iterations(self, config: Any, method: str) -> int:
         """How many iterations a whole training has."""
 
-    def check(self, config: Any) -> None:
-        """Raise ValueError for a configuration that cannot be trained here, such as a game that is not installed."""
+    def check(self, config: Any, methods: Sequence[str]) -> None:
+        """Raise ValueError for a configuration with which some methods cannot be trained here, such as a game that is
+        not installed."""
 
     def layout(self, config: Any, method: str) -> Layout:
         """Of what is learned, one flat vector. Starts no game."""
@@ -121,6 +122,16 @@ class Experiment(Protocol):
 
     def loaded(self, config: Any, method: str, learned: Array) -> Any:
         """The parameters in use: a `Learner`, a `PolicyAgent`, a `FramePredictor`."""
+
+
+def training_of(tests: Sequence[Tested], title: Callable[[str], str], column: str
+                ) -> dict[str, list[tuple[Sequence[float], Sequence[float]]]]:
+    """The trainings behind some tests: title -> of each seed (iterations, a column of its metrics)."""
+    found: dict[str, list[tuple[Sequence[float], Sequence[float]]]] = {}
+    for test in tests:
+        if test.metrics:
+            found.setdefault(title(test.method), []).append((test.metrics["iteration"], test.metrics[column]))
+    return found
 
 
 def title_of(name: str, methods: Mapping[str, Method]) -> str:

@@ -157,7 +157,7 @@ class Games:
         """Rounds of a whole training."""
         return self.settings(config, method).iterations
 
-    def check(self, config: Any) -> None:
+    def check(self, config: Any, methods: Sequence[str]) -> None:
         """Start the game once. Raises ValueError where it cannot be played."""
         self.environment(config)
 

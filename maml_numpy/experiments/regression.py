@@ -24,7 +24,7 @@ from ..runs import MetaTrainer
 from ..tasks import Family
 from ..training import Progress
 from .configuration import TEST_SEED
-from .experiment import NO_PRESETS, UNTRAINED, Tested, choose, title_of
+from .experiment import NO_PRESETS, UNTRAINED, Tested, choose, title_of, training_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -186,7 +186,7 @@ class Regression:
         """Outer updates of a whole training."""
         return self.method(method).iterations(config)
 
-    def check(self, config: Any) -> None:
+    def check(self, config: Any, methods: Sequence[str]) -> None:
         """Every configuration can be trained."""
 
     def layout(self, config: Any, method: str) -> Layout:
@@ -247,11 +247,7 @@ class Regression:
         results = self.measured(config, [each._replace(seed=test.seed) for test in tests for each in test.found])
         learned = {test.method: test.theta for test in tests if test.seed == tests[0].seed}
         figures = {**self.figures(config, learned), "steps": errors_by_step(results)}
-        curves: dict[str, list[tuple[Any, Any]]] = {}
-        for test in tests:
-            if test.metrics:
-                curves.setdefault(self.title(test.method), []).append((test.metrics["iteration"], test.metrics["loss"]))
-        if curves:
+        if curves := training_of(tests, self.title, "loss"):
             figures["training"] = training_curves(curves)
         baselines = [name for name in learned if name in self.methods and self.methods[name].baseline]
         first, others = tests[0].method, [name for name in baselines or [UNTRAINED] if name != tests[0].method]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Callable, Mapping, Sequence
 import numpy as np
 
 from ..backend import Array
+from ..classification import one_hot
 from ..initialisers import uniform_fan_in
 from ..layers import Convolution, Dense, MaxPool, ReLU, Softmax
 from ..learner import FramePredictor
@@ -27,7 +28,7 @@ from ..video.codes import divergence, one_hot_argmax
 from ..video.predictor import Predictor
 from ..video.training import PredictorTrainer
 from .configuration import MOST, TEST_SEED, Configuration, option
-from .experiment import NO_PRESETS, UNTRAINED, Tested, choose, title_of
+from .experiment import NO_PRESETS, UNTRAINED, Tested, choose, title_of, training_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -135,7 +136,8 @@ def test(config: Config, method: str, learned: Array) -> dict[str, Any]:
         code = drawn = np.ones((CHUNK, 1), learned.dtype)
         if predictor.encoder is not None:
             logits = predictor.logits(learned, x, following)
-            code, drawn = one_hot_argmax(logits), one_hot(rng.integers(predictor.codes, size=CHUNK), predictor.codes)
+            code = one_hot_argmax(logits)
+            drawn = one_hot(rng.integers(predictor.codes, size=CHUNK), predictor.codes, learned)
             used.append(code.mean(axis=0))
             kls.append(float(divergence(logits)[0].kl))
         errors.append(((config.frames(predictor.predict(learned, x, code)) - following) ** 2).mean())
@@ -145,11 +147,6 @@ def test(config: Config, method: str, learned: Array) -> dict[str, Any]:
     return {"error": error, "of_floor": error / squares.floor() if squares.floor() else None,
             "sharp": float(np.mean(sharp)), "usage": np.mean(used, axis=0).tolist() if used else [],
             "kl": float(np.mean(kls)) if kls else None}
-
-
-def one_hot(code: Array, codes: int) -> Array:
-    """1 at each code's place, (N, C), float32."""
-    return np.eye(codes, dtype=np.float32)[code]
 
 
 def figures(config: Config, learned: Mapping[str, Array]) -> dict[str, "Figure"]:
@@ -186,7 +183,7 @@ def roll_out(config: Config, learned: Mapping[str, Array]) -> dict[str, Array]:
         if method != UNTRAINED:
             predictor, frames = config.predictor(method), [squares.frames(corner)]
             for _ in range(steps):
-                code = one_hot(rng.integers(predictor.codes, size=1), predictor.codes)
+                code = one_hot(rng.integers(predictor.codes, size=1), predictor.codes, theta)
                 frames.append(config.frames(predictor.predict(theta, frames[-1], code)))
             found[method] = np.concatenate(frames)
     return found
@@ -230,7 +227,7 @@ class Video:
         """Updates of a whole training."""
         return config.iterations
 
-    def check(self, config: Any) -> None:
+    def check(self, config: Any, methods: Sequence[str]) -> None:
         """Every configuration can be trained."""
 
     def layout(self, config: Any, method: str) -> Layout:
@@ -264,16 +261,12 @@ class Video:
     def report(self, config: Any, tests: Sequence[Tested]) -> Report:
         """The table, the figures and the summary of several tests."""
         by_seed: dict[str, dict[str, dict[str, Any]]] = {}
-        curves: dict[str, list[tuple[Sequence[float], Sequence[float]]]] = {}
         for each in tests:
             by_seed.setdefault(self.title(each.method), {})[str(each.seed)] = each.found
-            if each.metrics:
-                curves.setdefault(self.title(each.method), []).append((each.metrics["iteration"],
-                                                                       each.metrics["reconstruction"]))
         floor = config.squares().floor()
         learned = {each.method: each.theta for each in tests if each.seed == tests[0].seed}
         drawn = figures(config, learned)
-        if curves:
+        if curves := training_of(tests, self.title, "reconstruction"):
             drawn["training"] = pictures.errors(curves, floor)
         found = {title: list(seeds.values()) for title, seeds in by_seed.items()}
         rows = table(found)

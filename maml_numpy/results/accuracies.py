@@ -65,10 +65,9 @@ class AccuracyResults(NamedTuple):
         """Lines that explain the numbers of the table."""
         spreads = ("± 95% interval over tasks" if self.seeds() == 1
                    else f"of {self.seeds()} seeds the median (least–greatest)")
-        return (f"{self.kind.capitalize()}: percent of labels that are right, on {self.tasks:,} tasks of unseen "
-                f"classes, {self.queries} quer{'y' if self.queries == 1 else 'ies'} a class; {spreads}.\n"
-                "Alone: each query beside the support set only; else the queries of a task are one set, and share its "
-                "statistics.\nThe last checkpoint is what is tested.")
+        return (f"{self.kind.capitalize()}: percent of queries named right on {self.tasks:,} tasks of unseen classes, "
+                f"{self.queries} of each class;\n{spreads}. The last checkpoint is tested.\n"
+                "Alone: each query stands beside the support set only; else the queries of a task are one set.")
 
     def table(self) -> str:
         """A row for each method: after the first step, after the last, alone, and the loss."""

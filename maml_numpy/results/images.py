@@ -1,5 +1,6 @@
 """Tasks of images with their answers, drawn. matplotlib is imported here, and only when a figure is asked for."""
 
+from string import ascii_uppercase
 from typing import TYPE_CHECKING, Any, NamedTuple, Sequence
 
 from ..backend import Array
@@ -44,7 +45,7 @@ def tasks_page(shown: Shown, size: int, title: str) -> "Figure":
         for column, place in enumerate(at):
             ax = figure.add_subplot(grid[t, column])
             _image(ax, shown.support.x[t, place], size, lines)
-            ax.set_title("ABCDEFGHIJKLMNOPQRSTUVWXYZ"[column % 26], fontsize=10, pad=2)
+            ax.set_title(_letter(column), fontsize=10, pad=2)
         words = figure.add_subplot(grid[t, ways])
         words.set_axis_off()
         words.set(xlim=(0, 1), ylim=_limits(size, lines))
@@ -55,17 +56,22 @@ def tasks_page(shown: Shown, size: int, title: str) -> "Figure":
             place = q * shown.query.x.shape[1] // queries
             _image(ax, shown.query.x[t, place], size, lines)
             label = int(shown.query.y[t, place])
-            ax.set_title("ABCDEFGHIJKLMNOPQRSTUVWXYZ"[label % 26], fontsize=10, pad=2)
+            ax.set_title(_letter(label), fontsize=10, pad=2)
             for i in range(lines):
                 p = shown.probabilities[i, t, place]
                 said = int(p.argmax())
-                text = f"{'ABCDEFGHIJKLMNOPQRSTUVWXYZ'[said % 26]} {100 * p[said]:.0f}%"
+                text = f"{_letter(said)} {100 * p[said]:.0f}%"
                 right = said == label
                 ax.text(size / 2, _line(size, i), text if right else f"({text})", ha="center", va="center",
                         fontsize=8, color=BLUE if right else RED)
     figure.suptitle(f"{title}\nleft the support set; right queries, and what they are taken for; "
                     "in brackets: wrong", fontsize=11)
     return figure
+
+
+def _letter(label: int) -> str:
+    """What a class is called."""
+    return ascii_uppercase[label % len(ascii_uppercase)]
 
 
 def _image(ax: Any, x: Array, size: int, lines: int) -> None:

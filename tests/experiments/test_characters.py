@@ -7,9 +7,12 @@ import numpy as np
 import pytest
 from helpers.commands import run
 
+from maml_numpy.cli.adapt import adapt_to_images
+from maml_numpy.cli.jobs import Job
 from maml_numpy.experiments import characters, classification
 from maml_numpy.experiments.loading import load
 from maml_numpy.tasks import made_up
+from maml_numpy.tasks.images import Own
 from maml_numpy.tasks.sources import Parts
 
 EXPERIMENT = characters.EXPERIMENT
@@ -22,11 +25,8 @@ def few(monkeypatch):
     data = made_up(12, 14, 5)
     parts = Parts(data.some(range(6)), data.some(range(6, 7)), data.some(range(6, 12)), "")
     monkeypatch.setattr(characters, "parts_of", lambda folder, split: parts)
-    characters.drawings.cache_clear()
     monkeypatch.setattr(classification, "TEST_TASKS", 25)
     monkeypatch.setattr(characters, "SCRATCH_STEPS", (0, 1, 2))
-    yield
-    characters.drawings.cache_clear()
 
 
 @pytest.mark.parametrize("network", ["mlp", "conv", "max"])
@@ -100,6 +100,40 @@ def test_own_images_are_named(tmp_path, capsys):
         (tmp_path / "own" / f"class{c}" / "a.png").write_bytes((tmp_path / "own" / "query0.png").read_bytes())
     code, _, errors = run(capsys, *options, str(tmp_path / "own"))
     assert code == 1 and errors == [errors[0]] and "there are 6 classes; these parameters tell 5 apart" in errors[0]
+
+
+@pytest.mark.parametrize("method", EXPERIMENT.methods)
+def test_own_images_are_named_by_every_method_with_or_without_a_number_of_steps(tmp_path, method):
+    data = made_up(3, 2, 9)
+    own = Own(data.some([0, 1, 2]), data.pixels[1::2], ["a", "b", "c"], "")
+    config = replace(CONFIG, T=2)
+    theta = EXPERIMENT.start(config, method, 0)
+    job = type("Started", (Job,), {"learned": lambda self: theta})("characters", method, 0, config)
+    lines = adapt_to_images(own, None, job, tmp_path)
+    assert "saved adapted.csv" in lines[-1]
+    steps = EXPERIMENT.answers(config, method, theta)[1]
+    assert adapt_to_images(own, steps[-1], job, tmp_path) == lines
+    if steps == (0,):
+        with pytest.raises(ValueError, match="answers after 0 steps, not after 2"):
+            adapt_to_images(own, 2, job, tmp_path)
+
+
+def test_a_method_is_not_refused_for_what_another_needs(monkeypatch, tmp_path, capsys):
+    """Reptile takes eleven drawings of each class, MAML four."""
+    data = made_up(12, 5, 5)
+    parts = Parts(data.some(range(6)), data.some(range(6, 7)), data.some(range(6, 12)), "")
+    monkeypatch.setattr(characters, "parts_of", lambda folder, split: parts)
+    EXPERIMENT.check(CONFIG, ["maml"])
+    with pytest.raises(ValueError, match="fewer than shots [+] queries, 10 [+] 1"):
+        EXPERIMENT.check(CONFIG, ["maml", "reptile"])
+
+
+def test_a_loaded_ordinary_classifier_answers_as_it_is_tested(rng):
+    theta = rng.standard_normal(EXPERIMENT.layout(CONFIG, "classifier").size).astype(np.float32)
+    support, query = EXPERIMENT.unseen(CONFIG).sample(rng, 1)
+    learner = EXPERIMENT.loaded(CONFIG, "classifier", theta).adapt(support.x, support.y, CONFIG.head_K)
+    wanted = EXPERIMENT.answers(CONFIG, "classifier", theta)[0](support, query.x).alone[-1]
+    assert np.allclose(learner.predict(query.x), wanted, atol=1e-4)
 
 
 @pytest.mark.parametrize("options, words", [(["--ways", "7"], "ways must be at most the number of classes"),
