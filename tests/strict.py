@@ -117,6 +117,18 @@ _operators()
 setattr(StrictArray, "__hash__", None)
 
 
+class lib:
+    """The part of the library's `lib` that it needs."""
+
+    class stride_tricks:
+        """Views of the same memory."""
+
+        @staticmethod
+        def sliding_window_view(x, window_shape, axis):
+            """As NumPy's, read-only."""
+            return called(np.lib.stride_tricks.sliding_window_view, x, window_shape, axis)
+
+
 class linalg:
     """The part of the library that is called so."""
 

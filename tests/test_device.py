@@ -179,6 +179,7 @@ def test_the_stand_in_is_strict():
 def test_the_names_are_cupys():
     cupy = pytest.importorskip("cupy")
     assert all(hasattr(cupy, name) for name in strict.FUNCTIONS) and hasattr(cupy.linalg, "norm")
+    assert hasattr(cupy.lib.stride_tricks, "sliding_window_view")
     assert all(hasattr(cupy.ndarray, name) for name in strict.METHODS | strict.ATTRIBUTES)
 
 

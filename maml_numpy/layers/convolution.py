@@ -1,4 +1,4 @@
-"""The convolution, a sum of dense layers on shifted images. Derived in derivations/21_convolution.md."""
+"""The convolution, one dense layer on the patches of an image. Derived in derivations/21_convolution.md."""
 
 from typing import Any, Iterator, Mapping, NamedTuple, Optional
 
@@ -8,14 +8,11 @@ from ..parameters import Shape, Views
 from .layer import Layer, plus
 from .products import outer, times, times_transposed
 
-ROWS = 192  # of a matrix product, about: fewer mean more calls, more leave the cache
-IM2COL_BELOW = 8  # channels in, below which entries are taken together
+PATCHES = 2 ** 20  # numbers in patches at a time, about: fewer mean more calls, more leave the cache
 
 
 class ConvolutionCache(NamedTuple):
-    """The cache of forward: image, the padded input with pixels before examples,
-    (T, height + 2 padding, width + 2 padding, N, C_in).
-    """
+    """The cache of forward: image, the padded input, (T, N, height + 2 padding, width + 2 padding, C_in)."""
 
     image: Array
 
@@ -53,10 +50,6 @@ class Convolution(Layer):
         W = (kernel * kernel * C_in, C_out)
         self.shapes: Mapping[str, Shape] = {"W": W, "b": (1, C_out)} if bias else {"W": W}
         self.zeros = frozenset({"b_bar"} if bias else ())
-        entries = [(i, j) for i in range(kernel) for j in range(kernel)]
-        # One by one they read and write the output once each; together they copy the input once each.
-        self._im2col = kernel > 1 and C_in < IM2COL_BELOW
-        self._groups = [entries] if self._im2col else [[entry] for entry in entries]
 
     @property
     def blocks(self) -> Mapping[str, Shape]:
@@ -71,37 +64,33 @@ class Convolution(Layer):
     def forward(self, params: Views, x: Array) -> tuple[Array, ConvolutionCache]:
         """x (T, N, D) -> y (T, N, M)."""
         image = self._image(x)
-        y = plus(self._times(image, params["Wb"]), self._b(params["Wb"]))  # (convolution.1)
-        return self._features(y), ConvolutionCache(image)
+        return self._times_and_bias(image, params["Wb"]), ConvolutionCache(image)  # (convolution.1)
 
     def backward(self, params: Views, cache: ConvolutionCache, dy: Array) -> Array:
         """dy (T, N, M) -> dx (T, N, D)."""
-        return self._times_transposed(self._pixels(dy), params["Wb"])  # (convolution.2)
+        return self._times_transposed(dy, self._W(params["Wb"]))  # (convolution.2)
 
     def gradient(self, params: Views, cache: ConvolutionCache, dy: Array, dparams: Views) -> None:
         """Write dW and db."""
-        dWb, dy = dparams["Wb"], self._pixels(dy)
+        dWb = dparams["Wb"]
         self._outer(cache.image, dy, out=self._W(dWb))  # (convolution.3)
         if self.bias:
-            ones = array_module(dy).ones(dy.shape[:-1] + (1,), dy.dtype)
-            outer(ones, dy, out=dWb[..., -1:, :])  # (convolution.4)
+            dy = self._rows(dy)
+            outer(array_module(dy).ones(dy.shape[:-1] + (1,), dy.dtype), dy, out=dWb[..., -1:, :])  # (convolution.4)
 
     def tangent(self, params: Views, cache: ConvolutionCache, dx_bar: Optional[Array], dparams_bar: Optional[Views]
-                ) -> Array:
+                ) -> Optional[Array]:
         """dx_bar (T, N, D), dWb_bar -> dy_bar (T, N, M)."""
-        of_params = of_x = None
-        if dparams_bar is not None:
-            of_params = plus(self._times(cache.image, dparams_bar["Wb"]), self._b(dparams_bar["Wb"]))
-        if dx_bar is not None:
-            of_x = self._times(self._image(dx_bar), params["Wb"])
-        return self._features(plus(of_params, of_x))  # (convolution.5)
+        of_params = None if dparams_bar is None else self._times_and_bias(cache.image, dparams_bar["Wb"])
+        of_x = None if dx_bar is None else self._times(self._image(dx_bar), self._W(params["Wb"]))
+        return plus(of_params, of_x)  # (convolution.5)
 
     def curvature(self, params: Views, cache: ConvolutionCache, dy: Array, dx_bar: Optional[Array],
                   dparams_bar: Optional[Views]) -> Optional[Array]:
         """dy (T, N, M), dWb_bar -> x_bar (T, N, D)."""
         if dparams_bar is None:
             return None
-        return self._times_transposed(self._pixels(dy), dparams_bar["Wb"])  # (convolution.6)
+        return self._times_transposed(dy, self._W(dparams_bar["Wb"]))  # (convolution.6)
 
     def gradient_curvature(self, params: Views, cache: ConvolutionCache, dy: Array, dx_bar: Optional[Array],
                            dparams_bar: Optional[Views], params_bar: Views) -> None:
@@ -110,7 +99,7 @@ class Convolution(Layer):
         if dx_bar is None:
             Wb_bar[...] = 0
             return
-        self._outer(self._image(dx_bar), self._pixels(dy), out=self._W(Wb_bar))  # (convolution.7)
+        self._outer(self._image(dx_bar), dy, out=self._W(Wb_bar))  # (convolution.7)
         if self.bias:
             Wb_bar[..., -1, :] = 0  # (convolution.8)
 
@@ -118,104 +107,91 @@ class Convolution(Layer):
         """The rows of a block that are W's."""
         return Wb[..., :-1, :] if self.bias else Wb
 
-    def _b(self, Wb: Array) -> Optional[Array]:
-        """The row of a block that is b's; None is zero."""
-        return Wb[..., -1:, :] if self.bias else None
-
-    # The three operations of `products`, for all that meets; y and dy are (T, pixels * N, C_out) from here on
+    # The three operations of `products`, on patches: what all entries see, side by side, meets all of W at once
 
     def _times(self, image: Array, W: Array) -> Array:
-        """The sum over o of (U_o x) W_o; W may have the bias below it."""
-        xp, row = array_module(image), self.width_out * image.shape[-2]
-        y = xp.zeros(image.shape[:-4] + (self.height_out * row, self.C_out), xp.result_type(image.dtype, W.dtype))
-        for pixels, rows, seen in self._tiles(image):
-            y[pixels] += times(_side_by_side(seen), W[rows])
+        """[U_1 x  U_2 x ...] W: an image (T, N, ..., C_in) -> (T, N, M)."""
+        xp, lead = array_module(image), image.shape[:-3]
+        y = xp.empty(lead + (self.M,), xp.result_type(image.dtype, W.dtype))
+        for some, rows, _ in self._tiles(lead, W):
+            y[some] = times(self._patches(image[some]), W[rows]).reshape(y[some].shape)
+        return y
+
+    def _times_and_bias(self, image: Array, Wb: Array) -> Array:
+        """[U_1 x  U_2 x ...] W + b."""
+        y = self._times(image, self._W(Wb))
+        if self.bias:
+            pixels = self._rows(y)  # a view
+            pixels += Wb[..., -1:, :]
         return y
 
     def _times_transposed(self, dy: Array, W: Array) -> Array:
-        """The sum over o of U_oᵀ (dy W_oᵀ), (T, N, D); W may have the bias below it."""
-        xp, N = array_module(dy), dy.shape[-2] // (self.height_out * self.width_out)
-        image = self._blank(xp, dy.shape[:-2], N, xp.result_type(dy.dtype, W.dtype))
-        for pixels, rows, seen in self._tiles(image):
-            share = times_transposed(dy[pixels], W[rows])
-            for o, part in enumerate(seen):
-                part += share[..., o * self.C_in:(o + 1) * self.C_in].reshape(part.shape)
-        return _examples_first(self._inside(image))
+        """[U_1^T  U_2^T ...] of dy W^T: dy (T, N, M) -> (T, N, D)."""
+        xp = array_module(dy)
+        image = self._blank(xp, dy.shape[:-1], xp.result_type(dy.dtype, W.dtype))
+        for some, rows, _ in self._tiles(dy.shape[:-1], W):
+            self._add_patches(times_transposed(self._rows(dy[some]), W[rows]), image[some])
+        return self._inside(image).reshape(dy.shape[:-1] + (self.D,))
 
     def _outer(self, image: Array, dy: Array, out: Array) -> None:
-        """Write (U_o x)ᵀ dy of every o into out, one below the other."""
-        out[...] = 0
-        for pixels, rows, seen in self._tiles(image):
-            share = array_module(out).empty_like(out[rows])
-            outer(_side_by_side(seen), dy[pixels], out=share)
-            out[rows] += share
+        """Write [U_1 x  U_2 x ...]^T dy into out."""
+        for some, rows, first in self._tiles(dy.shape[:-1], out):
+            share = out[rows] if first else array_module(out).empty_like(out[rows])
+            outer(self._patches(image[some]), self._rows(dy[some]), out=share)
+            if not first:
+                out[rows] += share
 
-    def _tiles(self, image: Array) -> Iterator[tuple[Any, Any, list[Array]]]:
-        """What meets: a few rows of output pixels, one or all entries o of the kernel, what these see from there.
+    def _tiles(self, lead: Shape, W: Array) -> Iterator[tuple[Any, Any, bool]]:
+        """Some examples of some tasks at a time, so that their patches stay in the cache.
 
-        Yields the place in y, the place in W, and of each entry U_o x, a view (T, rows, width_out, N, C_in) of image.
+        Yields the place of these in an array (T, N, ...), of their weights in W, which may be shared, and whether no
+        tile before met the same weights.
         """
-        s, row = self.stride, self.width_out * image.shape[-2]
-        step = max(1, ROWS // row)
-        for first in range(0, self.height_out, step):
-            last, place = min(first + step, self.height_out), 0
-            for group in self._groups:
-                end = place + len(group) * self.C_in
-                yield ((..., slice(first * row, last * row), slice(None)), (..., slice(place, end), slice(None)),
-                       [image[..., s * first + i:s * last + i:s, j:s * self.width_out + j:s, :, :] for i, j in group])
-                place = end
+        *T, N = lead
+        most = max(1, PATCHES // (self.height_out * self.width_out * self.kernel ** 2 * self.C_in))
+        tasks = max(1, most // N)
+        for t in range(0, T[0] if T else 1, tasks):
+            for n in range(0, N, most):
+                examples, place = slice(n, min(n + most, N)), slice(t, t + tasks)
+                own = W.ndim > 2
+                yield (place, examples) if T else examples, place if own else ..., n == 0 and (own or t == 0)
 
-    # Pixels before examples: so what an entry sees of a row lies in one piece, and is a matrix without being copied
+    def _patches(self, image: Array) -> Array:
+        """[U_1 x  U_2 x ...], (T, N * pixels, kernel * kernel * C_in): what each entry of the kernel sees."""
+        xp, k, s = array_module(image), self.kernel, self.stride
+        windows = xp.lib.stride_tricks.sliding_window_view(image, (k, k), (-3, -2))[..., ::s, ::s, :, :, :]
+        return xp.moveaxis(windows, -3, -1).reshape(image.shape[:-4] + (-1, k * k * self.C_in))
+
+    def _add_patches(self, patches: Array, image: Array) -> None:
+        """Add U_1^T v_1 + U_2^T v_2 + ... of [v_1  v_2 ...] to an image."""
+        k, s, lead = self.kernel, self.stride, image.shape[:-3]
+        patches = patches.reshape(lead + (self.height_out, self.width_out, k, k, self.C_in))
+        for i in range(k):
+            for j in range(k):
+                seen = image[..., i:i + s * self.height_out:s, j:j + s * self.width_out:s, :]
+                seen += patches[..., i, j, :]
 
     def _image(self, x: Array) -> Array:
-        """x (T, N, D), padded, as (T, height + 2 padding, width + 2 padding, N, C_in)."""
-        image = self._blank(array_module(x), x.shape[:-2], x.shape[-2], x.dtype)
-        self._inside(image)[...] = _pixels_first(x, self.height, self.width)
+        """x (T, N, D), padded, as (T, N, height + 2 padding, width + 2 padding, C_in)."""
+        image = self._blank(array_module(x), x.shape[:-1], x.dtype)
+        self._inside(image)[...] = x.reshape(x.shape[:-1] + (self.height, self.width, self.C_in))
         return image
 
-    def _blank(self, xp: Any, lead: Shape, N: int, dtype: Any) -> Array:
-        """An image of zeros; in memory with channels before examples if entries are taken together."""
-        shape = lead + (self.height + 2 * self.padding, self.width + 2 * self.padding)
-        if self._im2col:
-            return xp.zeros(shape + (self.C_in, N), dtype).swapaxes(-1, -2)
-        return xp.zeros(shape + (N, self.C_in), dtype)
+    def _blank(self, xp: Any, lead: Shape, dtype: Any) -> Array:
+        """An image of zeros."""
+        return xp.zeros(lead + (self.height + 2 * self.padding, self.width + 2 * self.padding, self.C_in), dtype)
 
     def _inside(self, image: Array) -> Array:
         """The view of an image that leaves out its padding."""
         p = self.padding
-        return image[..., p:p + self.height, p:p + self.width, :, :]
+        return image[..., p:p + self.height, p:p + self.width, :]
 
-    def _pixels(self, dy: Array) -> Array:
-        """dy (T, N, M) as (T, pixels * N, C_out)."""
-        return _pixels_first(dy, self.height_out, self.width_out).reshape(dy.shape[:-2] + (-1, self.C_out))
-
-    def _features(self, y: Array) -> Array:
-        """y (T, pixels * N, C_out) as (T, N, M)."""
-        return _examples_first(y.reshape(y.shape[:-2] + (self.height_out, self.width_out, -1, self.C_out)))
+    def _rows(self, y: Array) -> Array:
+        """y (T, N, M) as (T, N * pixels, C_out)."""
+        return y.reshape(y.shape[:-2] + (-1, self.C_out))
 
     @classmethod
     def examples(cls) -> list[Any]:
         """See `Layer`."""
         return [cls(5, 4, 1, 6), cls(4, 5, 4, 7, stride=2, padding=1), cls(4, 3, 9, 1, 2, padding=1),
                 cls(4, 5, 8, 3, 2, 2), cls(5, 3, 2, 4, 1, 2), cls(4, 3, 2, 5, 3, padding=1, bias=False)]
-
-
-def _pixels_first(x: Array, height: int, width: int) -> Array:
-    """(T, N, features) -> (T, height, width, N, channels), a view."""
-    return array_module(x).moveaxis(x.reshape(x.shape[:-1] + (height, width, -1)), -4, -2)
-
-
-def _examples_first(image: Array) -> Array:
-    """(T, height, width, N, channels) -> (T, N, features)."""
-    x = array_module(image).moveaxis(image, -2, -4)
-    return x.reshape(x.shape[:-3] + (-1,))
-
-
-def _side_by_side(seen: list[Array]) -> Array:
-    """Some (T, rows, columns, N, C_in) as one matrix, (T, rows * columns * N, all their channels)."""
-    lead, axes = seen[0].shape[:-4], tuple(range(seen[0].ndim - 4))
-    if len(seen) == 1:
-        return seen[0].reshape(lead + (-1, seen[0].shape[-1]))
-    channel_first = tuple(len(axes) + axis for axis in (3, 0, 1, 2))
-    u = array_module(seen[0]).concatenate([part.transpose(axes + channel_first) for part in seen], axis=-4)
-    return u.reshape(lead + (u.shape[-4], -1)).swapaxes(-1, -2)

@@ -10,7 +10,6 @@ from maml_numpy.layers import Convolution, MaxPool, MeanPool, ReLU, convolution
 from maml_numpy.network import Network
 
 T, N = 2, 3
-SIZES = "height", "width", "C_in", "C_out", "kernel", "stride", "padding", "bias"
 each_layer = pytest.mark.parametrize("layer", CONVOLUTIONS, ids=lambda layer: (
     f"kernel {layer.kernel}, stride {layer.stride}, padding {layer.padding}{'' if layer.bias else ', no bias'}"))
 
@@ -40,7 +39,7 @@ def close(found, wanted):
 def test_every_output_pixel_is_the_sum_over_the_pixels_under_the_kernel(layer):
     params, _, x, *_ = drawn(layer, (T,))
     y, (padded,) = layer.forward(params, x)
-    assert padded.shape == (T, *(size + 2 * layer.padding for size in (layer.height, layer.width)), N, layer.C_in)
+    assert padded.shape == (T, N, *(size + 2 * layer.padding for size in (layer.height, layer.width)), layer.C_in)
     images = x.reshape(T, N, layer.height, layer.width, layer.C_in)
     wanted = np.empty((T, N, layer.height_out, layer.width_out, layer.C_out))
     for t, n, row, column, m in np.ndindex(wanted.shape):
@@ -72,40 +71,37 @@ def test_a_batch_is_its_tasks_one_by_one(layer):
         close(alone, [array[t] for array in whole])
 
 
+def images_at_a_time(monkeypatch, layer, most):
+    """Take the patches of so many images at a time."""
+    size = layer.height_out * layer.width_out * layer.kernel ** 2 * layer.C_in
+    monkeypatch.setattr(convolution, "PATCHES", most * size)
+
+
 @each_layer
-def test_rows_taken_a_few_at_a_time_change_nothing(layer, monkeypatch):
-    arguments = drawn(layer, (T,))
-    whole = all_passes(layer, *arguments)
-    monkeypatch.setattr(convolution, "ROWS", 1)
-    close(all_passes(layer, *arguments), whole)
-
-
 @pytest.mark.parametrize("own", [False, True], ids=["shared", "per task"])
-@pytest.mark.parametrize("few", [1, 100], ids=["one by one", "together"])
-def test_rows_taken_a_few_at_a_time_are_proved_too(monkeypatch, few, own):
-    monkeypatch.setattr(convolution, "ROWS", 2 * 4 * N)  # of five rows of four pixels: two, two and one
-    monkeypatch.setattr(convolution, "IM2COL_BELOW", few)
-    layer = Convolution(4, 3, 2, 1, kernel=2, padding=1)
-    assert (layer.height_out, layer.width_out) == (5, 4)
+@pytest.mark.parametrize("most", [0, 2, 3, 5, 6], ids="at most {}".format)  # of two tasks of three
+def test_images_taken_a_few_at_a_time_change_nothing_and_are_proved_too(layer, monkeypatch, most, own):
+    arguments = drawn(layer, (T,) if own else ())
+    alone = [one[0] if isinstance(one, np.ndarray) else {"Wb": one["Wb"][0] if own else one["Wb"]} for one in arguments]
+    whole, first = all_passes(layer, *arguments), all_passes(layer, *alone)
+    images_at_a_time(monkeypatch, layer, most)
+    close(all_passes(layer, *arguments), whole)
+    close(all_passes(layer, *alone), first)
     assert not failures(layer, own)
 
 
-@pytest.mark.parametrize("C_in, products", [(1, 5), (7, 5), (8, 5 * 9)])
-def test_few_channels_meet_all_entries_at_once_and_many_meet_one_by_one(C_in, products):
-    layer, x = Convolution(28, 28, C_in, 64, padding=1), np.zeros((1, 28 * 28 * C_in))
-    _, (image,) = layer.forward({"Wb": np.zeros((9 * C_in + 1, 64))}, x)
-    assert len(list(layer._tiles(image))) == products  # 28 rows of 28 pixels, six at a time
-
-
-@each_layer
-@pytest.mark.parametrize("dtype", [np.float64, np.complex128])
-def test_entries_together_and_one_by_one_are_the_same(layer, dtype, monkeypatch):
-    arguments, found = drawn(layer, (T,), dtype), []
-    sizes = {name: getattr(layer, name) for name in SIZES}
-    for few in (1, 100):
-        monkeypatch.setattr(convolution, "IM2COL_BELOW", few)
-        found.append(all_passes(Convolution(**sizes), *arguments))
-    close(*found)
+@pytest.mark.parametrize("most, tiles", [(1, 6), (2, 4), (3, 2), (5, 2), (6, 1), (100, 1)])
+def test_a_tile_has_whole_tasks_or_a_part_of_one(monkeypatch, most, tiles):
+    layer, W = CONVOLUTIONS[1], np.empty((T, 36, 7))
+    images_at_a_time(monkeypatch, layer, most)
+    seen = np.zeros((T, N), int)
+    for own in (W, W[0]):
+        found = list(layer._tiles((T, N), own))
+        assert len(found) == tiles
+        assert sum(first for *_, first in found) == (min(T, tiles) if own.ndim == 3 else 1) and found[0][-1]
+        for some, _, _ in found:
+            seen[some] += 1
+    assert (seen == 2).all()
 
 
 @each_layer
@@ -274,20 +270,17 @@ class Mirrored(Convolution):
     """The gradient goes back to where the kernel would be if it were turned over."""
 
     def _times_transposed(self, dy, W):
-        entries = W[..., :-1, :].reshape(*W.shape[:-2], -1, self.C_in, self.C_out)[..., ::-1, :, :]
-        return super()._times_transposed(dy, entries.reshape(W[..., :-1, :].shape))
+        entries = W.reshape(*W.shape[:-2], -1, self.C_in, self.C_out)[..., ::-1, :, :]
+        return super()._times_transposed(dy, entries.reshape(W.shape))
 
 
 class Overwritten(Convolution):
     """Pixels that several entries see keep the last one's share, instead of the sum."""
 
-    def _times_transposed(self, dy, W):
-        image = self._blank(np, dy.shape[:-2], N, dy.dtype)
-        for pixels, rows, seen in self._tiles(image):
-            for o, part in enumerate(seen):
-                share = (dy[pixels] @ W[rows].swapaxes(-1, -2))[..., o * self.C_in:(o + 1) * self.C_in]
-                part[...] = share.reshape(part.shape)
-        return convolution._examples_first(self._inside(image))
+    def _add_patches(self, patches, image):
+        parts = patches.reshape(*image.shape[:-3], self.height_out, self.width_out, -1, self.C_in)
+        for o, (i, j) in enumerate(np.ndindex(self.kernel, self.kernel)):
+            image[..., i:i + self.height_out, j:j + self.width_out, :] = parts[..., o, :]
 
 
 @pytest.mark.parametrize("own", [False, True], ids=["shared", "per task"])
