@@ -42,8 +42,9 @@ def test_the_examples_of_readme_run_and_need_three_imports(capsys):
         exec(block, {})
     adapted, trained = capsys.readouterr().out.splitlines()
     assert "before:" in adapted
-    before, after = map(float, trained.split(" -> "))
-    assert f"# {before:.2f} -> {after:.2f}\n" in blocks[1]
+    said = re.search(r"# (\S+) -> (\S+)\n", blocks[1]).groups()
+    for value, printed in zip(map(float, trained.split(" -> ")), map(float, said), strict=True):
+        assert abs(value - printed) <= 0.01  # rounding, then a last digit that differs between processors
 
 
 def test_tables_of_readme_are_narrow():
