@@ -5,7 +5,8 @@ meta: a meta-iteration (meta-gradient and Adam step) beside JAX, PyTorch and the
 steps: time and memory of a meta-gradient against inner steps. order: MAML beside its first-order form. widths: factors
 beside matrices against the width. posts: the loops of the PyTorch post. training: a whole training, from the command to
 the weights, beside JAX in a call an iteration and JAX in one call. peak: the share of the machine's fastest matrix
-product. convolution: one layer beside PyTorch's and JAX's. pong: frames a second of Pong's training. device: a device
+product. convolution: one layer beside PyTorch's and JAX's. characters: a meta-gradient of few-shot classification
+beside theirs, and its memory. pong: frames a second of Pong's training. device: a device
 beside the host, with --device gpu. Before others are timed beside this project, all must give the same gradient;
 trainings show their losses.
 """
@@ -21,7 +22,8 @@ from maml_numpy import BLAS_THREADS
 from maml_numpy.cli.console import Parser, check_writable, guarded
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # which `python -I` leaves out
-MODES = ("meta", "posts", "order", "widths", "peak", "steps", "training", "device", "convolution", "pong")
+MODES = ("meta", "posts", "order", "widths", "peak", "steps", "training", "device", "convolution",
+         "characters", "pong")
 PEERS = {"not-replayed": "not replayed", "jax-jit": "JAX jit", "torch.func": "torch.func",
          "torch-batched": "torch batched", "torch-loop": "torch loop", "numpy-loop": "ancestor's loop"}
 

@@ -7,10 +7,11 @@ from helpers.problems import POOLS
 
 from maml_numpy.algorithms import DAML, LSLR, MAML, JointTraining, MetaSGD
 from maml_numpy.batch import Batch, Inputs
+from maml_numpy.classification import CrossEntropy, beside, in_sets
 from maml_numpy.initialisers import he_normal
-from maml_numpy.layers import Convolution, ReLU, Tanh
+from maml_numpy.layers import BatchNorm, Convolution, Dense, MaxPool, MeanPool, ReLU, Tanh
 from maml_numpy.losses import L1, MSE
-from maml_numpy.network import mlp
+from maml_numpy.network import Network, mlp
 from maml_numpy.objectives import Supervised
 
 try:
@@ -220,3 +221,108 @@ def test_all_maps_of_max_pooling(pool):
     assert nothing is None
     for found, wanted in zip((y, dx, dy_bar), (y_, dx_, dy_bar_), strict=True):
         assert (found == wanted.detach().numpy()).all()
+
+
+WAYS = 3
+
+
+def image_case(seed):
+    """A random classifier of images with batch norm, its theta, a rate of every block that adapts, support and query.
+
+    From one seed to the next change the number of convolutions, whether norms have scales and adapt, how an image is
+    read out, and the activation; all sizes are random.
+    """
+    rng = np.random.default_rng(seed)
+    height, width = rng.integers(4, 9, size=2).tolist()
+    channels = D = int(rng.integers(1, 5))
+    D *= height * width
+    layers = []
+    for _ in range(seed % 2 + 1):
+        layer = Convolution(height, width, channels, int(rng.integers(1, 5)), int(rng.integers(1, min(height, 3) + 1)),
+                            int(rng.integers(1, 3)), int(rng.integers(2)), bias=bool(rng.integers(2)))
+        height, width, channels = layer.height_out, layer.width_out, layer.C_out
+        layers += [layer, BatchNorm(channels, height * width, bool(seed // 2 % 2), float(rng.uniform(1e-3, 0.1))),
+                   (ReLU, Tanh)[seed // 3 % 2]()]
+        if min(height, width) > 2 and rng.integers(2):
+            layers.append(MaxPool(height, width, channels, 2))
+            height, width = height // 2, width // 2
+    if seed % 3:
+        layers.append(MeanPool(height, width, channels))
+    features = layers[-1].M if seed % 3 else height * width * channels
+    network = Network(D, [*layers, Dense(features, WAYS)])
+    theta = network.initialise(rng, he_normal, np.float64)
+    theta += 0.3 * rng.standard_normal(theta.shape)
+    alpha = {name: float(rng.uniform(0.05, 0.4)) for name in network.layout.blocks
+             if seed // 4 % 2 or not name.startswith("batchnorm")}
+    T = int(rng.integers(1, 4))
+    support, query = (Batch(rng.standard_normal((T, n, D)), rng.integers(WAYS, size=(T, n))) for n in (4, 5))
+    return network, theta, alpha, support, query
+
+
+def torch_logits(network, p, x):
+    """Of one task's images x (N, D). p: the network's parameters, in the layout's order; norms are over these images."""
+    functions, pieces = torch.nn.functional, iter(p)
+    for layer in network.layers:
+        if isinstance(layer, Convolution):
+            if x.ndim == 2:
+                x = x.reshape(-1, layer.height, layer.width, layer.C_in).permute(0, 3, 1, 2)
+            W = next(pieces).reshape(layer.kernel, layer.kernel, layer.C_in, layer.C_out).permute(3, 2, 0, 1)
+            b = next(pieces).squeeze(0) if layer.bias else None
+            x = functions.conv2d(x, W.contiguous(), b, layer.stride, layer.padding)
+        elif isinstance(layer, BatchNorm):
+            mean, variance = x.mean(dim=(0, 2, 3), keepdim=True), x.var(dim=(0, 2, 3), correction=0, keepdim=True)
+            x = (x - mean) / (variance + layer.eps).sqrt()
+            x = x * next(pieces)[..., None, None] if layer.scale else x
+            x = x + next(pieces)[..., None, None]
+        elif isinstance(layer, MaxPool):
+            x = functions.max_pool2d(x, layer.kernel)
+        elif isinstance(layer, MeanPool):
+            x = x.mean(dim=(2, 3))
+        elif isinstance(layer, Dense):
+            x = x.permute(0, 2, 3, 1).flatten(1) if x.ndim == 4 else x
+            x = x @ next(pieces) + next(pieces)
+        else:
+            x = torch.tanh(x) if isinstance(layer, Tanh) else torch.relu(x)
+    return x
+
+
+def torch_image_gradient(network, theta, alpha, support, query, K, create_graph, alone=False):
+    """J and dJ/dtheta by torch.autograd, one task after another. alone: each query beside the support set."""
+    views, loss = network.layout.views(theta), torch.nn.functional.cross_entropy
+    start = [torch.tensor(view, requires_grad=True) for view in views.values()]
+    rates = [alpha.get(name, alpha.get(name.split(".")[0], 0.0)) for name in views]  # of the piece, or of its block
+    J = 0
+    for x, y, x_query, y_query in zip(*(torch.tensor(part) for part in (*support, *query))):
+        p = start
+        for _ in range(K):
+            gradients = torch.autograd.grad(loss(torch_logits(network, p, x), y), p, create_graph=create_graph)
+            p = [w - rate * dw for w, rate, dw in zip(p, rates, gradients)]
+        sets = [torch.cat([x, one[None]]) for one in x_query] if alone else [x_query]
+        logits = torch.cat([torch_logits(network, p, each)[-1:] if alone else torch_logits(network, p, each)
+                            for each in sets])
+        J = J + loss(logits, y_query) / len(support.x)
+    J.backward()
+    return J.item(), start
+
+
+@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("second_order", [True, False], ids=["maml", "fomaml"])
+def test_meta_gradient_of_images_through_batch_norm(seed, second_order):
+    network, theta, alpha, support, query = image_case(seed)
+    K = seed % 3 + 1
+    algorithm = MAML(Supervised(network, CrossEntropy()), alpha, K, second_order)
+    losses, theta_bar = algorithm.meta_gradient(theta, support, query)
+    J, start = torch_image_gradient(network, theta, alpha, support, query, K, second_order)
+    assert losses.mean() == pytest.approx(J, rel=TOLERANCE)
+    close(theta_bar, start)
+
+
+@pytest.mark.parametrize("seed", [1, 6])
+def test_meta_gradient_with_each_query_alone_beside_the_support_set(seed):
+    network, theta, alpha, support, query = image_case(seed)
+    outer = Supervised(in_sets(network, support.x.shape[1] + 1), CrossEntropy())
+    algorithm = MAML(Supervised(network, CrossEntropy()), alpha, 2, outer=outer)
+    losses, theta_bar = algorithm.meta_gradient(theta, support, query._replace(x=beside(support.x, query.x)))
+    J, start = torch_image_gradient(network, theta, alpha, support, query, 2, True, alone=True)
+    assert losses.mean() == pytest.approx(J, rel=TOLERANCE)
+    close(theta_bar, start)
