@@ -162,7 +162,7 @@ def carry_out(jobs: Sequence[Job], processes: int) -> list[Any]:
 
 
 def announce(command: Command, jobs: Sequence[Job]) -> None:
-    """Say what will be trained, and what is there already."""
+    """Say what will be trained, what is there already, and how the user's own data were read."""
     home = command.args.out / command.experiment.name
     for job in jobs:
         if job.shipped:
@@ -173,6 +173,8 @@ def announce(command: Command, jobs: Sequence[Job]) -> None:
             print(f"no weights for {job} yet: training {job.remaining} iterations first")
         elif job.folder and not job.remaining and not command.uses_learned:
             print(f"{job.folder}: already trained with the same settings; nothing to do")
+    for line in jobs[0].config.remarks(any(job.remaining for job in jobs), command.args.test):
+        print(line)
 
 
 def called() -> str:

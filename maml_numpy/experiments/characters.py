@@ -69,6 +69,12 @@ class Config(Configuration):
     head_K: int = option(100, "ordinary classifier: steps of the new head at test", least=1, most=10**4, test=True)
     head_alpha: float = option(1.0, "ordinary classifier: learning rate of the new head at test", test=True)
 
+    def remarks(self, training: bool, test: bool) -> list[str]:
+        """See `Configuration`."""
+        folders = [self.data] * training + [self.test_data or self.data] * test
+        notes = [parts_of(folder, self.split).note for folder in dict.fromkeys(folders)]
+        return [note for note in notes if note]
+
     def body(self) -> Network:
         """The layers below the head."""
         layers: list[Layer] = []

@@ -53,6 +53,11 @@ class Configuration:
             for number in numbers:
                 _check(each.name, number, kind, each.metadata)
 
+    def remarks(self, training: bool, test: bool) -> list[str]:
+        """Lines on how the user's own data were read; none where there are none. training, test: which of them happen.
+        """
+        return []
+
 
 def _check(name: str, value: Any, kind: Any, metadata: Mapping[str, Any]) -> None:
     """Raise ValueError unless `value` is of this kind and in the option's range."""

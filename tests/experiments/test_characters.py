@@ -6,12 +6,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from helpers.commands import run
+from helpers.drawn import folder_of_images
 
 from maml_numpy.cli.adapt import adapt_to_images
 from maml_numpy.cli.jobs import Job
 from maml_numpy.experiments import characters, classification
 from maml_numpy.experiments.loading import load
-from maml_numpy.tasks import made_up
+from maml_numpy.tasks import made_up, parts_of
 from maml_numpy.tasks.images import Own
 from maml_numpy.tasks.sources import Parts
 
@@ -116,6 +117,22 @@ def test_own_images_are_named_by_every_method_with_or_without_a_number_of_steps(
     if steps == (0,):
         with pytest.raises(ValueError, match="answers after 0 steps, not after 2"):
             adapt_to_images(own, 2, job, tmp_path)
+
+
+def test_how_own_images_were_read_is_said_once(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(characters, "parts_of", parts_of)
+    for name in ("mine", "others"):
+        folder_of_images(tmp_path / name, 12, 4)
+    mine, others = (f"{tmp_path / name}: colours became grey and images of other sizes were averaged to 28 x 28"
+                    for name in ("mine", "others"))
+    trained = ["characters", "--preset", "small", "--iterations", "2", "--ways", "2", "--out", tmp_path]
+    for options, said in ((["--data", tmp_path / "mine"], [mine]), (["--data", tmp_path / "mine"], []),
+                          (["--test"], [mine]), (["--test", "--test_data", tmp_path / "others"], [others])):
+        code, out, errors = run(capsys, *trained, *options)
+        assert code == 0 and not errors and [line for line in out.splitlines() if "grey" in line] == said
+    code, out, _ = run(capsys, *trained[:-1], tmp_path / "again", "--data", tmp_path / "mine", "--test", "--test_data",
+                       tmp_path / "others")
+    assert [line for line in out.splitlines() if "grey" in line] == [mine, others]
 
 
 def test_a_method_is_not_refused_for_what_another_needs(monkeypatch, tmp_path, capsys):

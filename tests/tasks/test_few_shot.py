@@ -6,6 +6,7 @@ import zlib
 
 import numpy as np
 import pytest
+from helpers.drawn import folder_of_images
 
 from maml_numpy.batch import Batch
 from maml_numpy.tasks import (Drawings, Episodes, characters, images, made_up, nearest_neighbour, omniglot, parts_of,
@@ -161,18 +162,6 @@ def test_what_is_wrong_with_omniglot_is_one_line_that_says_what_to_do(tmp_path, 
     zips(tmp_path, monkeypatch, b"no image")
     with pytest.raises(ValueError, match="is no image, or a damaged one.*download"):
         parts_of(str(tmp_path))
-
-
-def folder_of_images(folder, classes=12, each=3):
-    from matplotlib.image import imsave
-    rng = np.random.default_rng(1)
-    for c in range(classes):
-        (folder / f"class{c:02}").mkdir(parents=True)
-        for i in range(each):
-            paper = np.full((40, 30, 3), 255, np.uint8)
-            paper[5:35, 3 + c:6 + c] = (200, 0, 0)
-            paper[rng.integers(5, 35), :] = 0
-            imsave(folder / f"class{c:02}" / f"{i}.png", paper)
 
 
 def test_a_folder_of_images_becomes_drawings_with_high_ink(tmp_path):
