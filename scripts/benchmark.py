@@ -6,9 +6,8 @@ steps: time and memory of a meta-gradient against inner steps. order: MAML besid
 beside matrices against the width. posts: the loops of the PyTorch post. training: a whole training, from the command to
 the weights, beside JAX in a call an iteration and JAX in one call. peak: the share of the machine's fastest matrix
 product. convolution: one layer beside PyTorch's and JAX's. characters: a meta-gradient of few-shot classification
-beside theirs, and its memory. pong: frames a second of Pong's training. device: a device
-beside the host, with --device gpu. Before others are timed beside this project, all must give the same gradient;
-trainings show their losses.
+beside theirs, and its memory. pong: frames a second of Pong's training. device: a device beside the host, with --device
+gpu. Before others are timed beside this project, all must give the same gradient; trainings show their losses.
 """
 
 import json

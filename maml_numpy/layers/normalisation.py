@@ -123,7 +123,7 @@ class Norm(Layer):
         return self._param(params["scale"]) * v if self.scale else v
 
     def _mean(self, v: Array) -> Array:
-        """Over what is normalised together: a product with ones, which takes a quarter of the time of a sum."""
+        """Over what is normalised together: a product with 1/n, which takes a quarter of the time of a sum."""
         raise NotImplementedError
 
     def _projected(self, cache: NormCache, v: Array) -> Array:
@@ -173,7 +173,7 @@ class BatchNorm(Norm):
 
     def _mean(self, v: Array) -> Array:
         n = v.shape[-2]
-        return (array_module(v).ones((1, n), v.dtype) @ v) * (1 / n)
+        return array_module(v).full((1, n), 1 / n, v.dtype) @ v
 
     def _param(self, p: Array) -> Array:
         return p[:, None] if p.ndim == 3 else p
@@ -200,7 +200,7 @@ class LayerNorm(Norm):
         self.D = self.M = D
 
     def _mean(self, v: Array) -> Array:
-        return (v @ array_module(v).ones((self.D, 1), v.dtype)) * (1 / self.D)
+        return v @ array_module(v).full((self.D, 1), 1 / self.D, v.dtype)
 
     @classmethod
     def examples(cls) -> list[Any]:

@@ -5,11 +5,10 @@ where its library is not installed. The network is that of the experiment `chara
 of the set that is passed.
 """
 
-import json
-import os
 import subprocess
 import sys
 from functools import partial
+from pathlib import Path
 from typing import Any, Callable, NamedTuple
 
 import numpy as np
@@ -195,18 +194,23 @@ MLP_PEERS = ("maml_numpy", "torch.func", "torch loop", "JAX scan", "JAX vmap")
 WEIGHED = ("maml_numpy", "torch.func", "torch loop")
 
 
-def peak(name: str, network: str, T: int) -> int:
-    """The most memory that a process holds while it takes meta-gradients, less what it held before, in bytes."""
-    code = (f"import json, resource, sys; sys.path[:0] = {sys.path!r}\n"
+def peak(name: str, network: str, T: int) -> int | None:
+    """The most memory that a process of its own holds while it takes meta-gradients, less the most it held before, in
+    bytes; None where the system does not say."""
+    if not Path("/proc/self/status").exists():
+        return None
+    code = (f"import sys; sys.path[:0] = {sys.path!r}\n"
             "from benchmarks import characters\n"
             f"p = characters.problem({network!r}, {T})\n"
             f"{'' if name == 'maml_numpy' else 'import torch; torch.set_num_threads(1)'}\n"
-            "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+            "def most():\n"
+            "    lines = open('/proc/self/status').read().splitlines()\n"
+            "    return next(int(line.split()[1]) for line in lines if line.startswith('VmHWM'))\n"
+            "before = most()\n"
             f"_, once = characters.PEERS[{name!r}](p)\n"
             f"[once() for _ in range({GRADIENTS})]\n"
-            "print(json.dumps(1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)))")
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ)
-    return int(json.loads(done.stdout))
+            "print(1024 * (most() - before))")
+    return int(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
 
 
 def measure(blocks: int) -> Any:
@@ -224,8 +228,8 @@ def measure(blocks: int) -> Any:
             if found[title] is None:
                 return None
     for name in WEIGHED:
-        if name == "maml_numpy" or _torch() is not None:
-            size = peak(name, "conv", max(TASKS))
+        size = peak(name, "conv", max(TASKS)) if name == "maml_numpy" or _torch() is not None else None
+        if size is not None:
             found[f"memory of {name}"] = size
             print(f"  conv, {max(TASKS)} tasks: {name} takes {size / 2**20:.0f} MiB at its peak", flush=True)
     return found
