@@ -260,7 +260,7 @@ def image_case(seed):
 
 
 def torch_logits(network, p, x):
-    """Of one task's images x (N, D). p: the network's parameters, in the layout's order; norms are over these images."""
+    """Of one task's images x (N, D), over which norms are. p: the network's parameters, in the layout's order."""
     functions, pieces = torch.nn.functional, iter(p)
     for layer in network.layers:
         if isinstance(layer, Convolution):
