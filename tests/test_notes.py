@@ -22,7 +22,7 @@ from maml_numpy.low_rank import LowRank, Pair
 from maml_numpy.network import mlp
 from maml_numpy.optim import Adam
 from maml_numpy.parameters import Layout
-from maml_numpy.rl.policy import PPO, Reinforce, softmax
+from maml_numpy.rl.policy import PPO, Categorical, Reinforce, Taken, softmax
 from maml_numpy.rl.trust_region import conjugate_gradients, fisher_vector_product
 from maml_numpy.video import predictor
 from maml_numpy.video.codes import divergence, divergence_backward
@@ -334,7 +334,7 @@ def test_index_form_of_losses_of_decisions(rng, loss):
     y, dy_bar = rng.standard_normal((2, 2, 5, 3))
     target, dloss = problems.decisions(rng, (2, 5), y, 3), rng.standard_normal(2)
     _, cache = loss.forward(y, target)
-    form = execute("PolicyLoss", y=y, action=target.action, slope=cache.slope, curve=cache.curve, bonus=loss.bonus,
+    form = execute("PolicyLoss", y=y, action=target.action, slope=cache.slope, curve=cache.curve, bonus=loss.bonus / 5,
                    dloss=dloss, dy_bar=dy_bar)
     close(form["dy"], loss.backward(cache, dloss)), close(form["y_bar"], loss.curvature(cache, dloss, dy_bar))
 
@@ -347,7 +347,7 @@ def test_index_form_of_the_trust_region(rng):
     v, dtheta = rng.standard_normal((2, theta.size))
     jacobian = np.stack([net.forward(theta + 1e-30j * e, x)[0].imag / 1e-30 for e in np.eye(theta.size)], axis=2)
     form = execute("TrustRegion", p=policy.pi, jacobian=jacobian, v=v, dtheta=dtheta, damping=0.1)
-    times = partial(fisher_vector_product, net, run, policy)
+    times = partial(fisher_vector_product, net, run, Categorical(), Taken(policy, None))
     close(form["Fv"], times(v))
     found = conjugate_gradients(lambda w: times(w) + 0.1 * w, dtheta, 3 * theta.size, 1e-30)
     assert np.allclose(found, form["s"], rtol=1e-8)

@@ -12,8 +12,8 @@ from ..batch import Inputs
 from ..layers import Layer, ReLU, Tanh
 from ..learned_loss import LearnedLoss
 from ..objectives import Supervised
-from ..rl import policy
-from . import convolution, factors, video
+from ..rl import estimators, gaussian, policy
+from . import convolution, factors, meta_policy, video
 from . import policy as policy_claims
 from .check import instance_subjects
 from .claims import inner_claims, network_claims, objective_claims
@@ -26,6 +26,7 @@ Case = tuple[str, Callable[[], Iterator[Any]]]
 BASES = Layer, policy.PolicyLoss  # what rules derive from, which are none themselves
 KINDS: tuple[tuple[ModuleType, str], ...] = (  # where public rules are found, and the method that tells them
     (layers, "tangent"), (losses, "curvature"), (classification, "curvature"), (policy, "curvature"),
+    (gaussian, "tangent"), (estimators, "curvature"),
     (objectives, "second_order"), (learned, "second_order"), (algorithms, "meta_gradient"), (replay, "meta_gradient"))
 
 
@@ -36,7 +37,7 @@ def cases() -> Iterator[Case]:
             yield from example_cases(cls)
     yield from composed_cases()
     yield from method_cases(MODELS)
-    for room in (factors, policy_claims, convolution, video):
+    for room in (factors, policy_claims, meta_policy, convolution, video):
         yield from room.cases()
 
 

@@ -1,6 +1,8 @@
-"""Claims about policy gradients: random sparse rows, networks under losses of decisions, Fisher-vector products."""
+"""Claims about policy gradients: random sparse rows, distributions over actions, networks under losses of decisions,
+Fisher-vector products."""
 
 from functools import partial
+from itertools import product
 from typing import Any, Callable, Iterator
 
 import numpy as np
@@ -11,7 +13,8 @@ from ..layers import SparseDense, SparseRows, Tanh, sparse
 from ..network import mlp
 from ..objectives import Supervised
 from ..rl import policy
-from ..rl.policy import PPO, ActorCritic, Decisions, Reinforce
+from ..rl.gaussian import Gaussian
+from ..rl.policy import PPO, ActorCritic, Categorical, Decisions, Distribution, Reinforce
 from ..rl.trust_region import conjugate_gradients, fisher_vector_product
 from .claims import objective_claims
 from .contract import described
@@ -32,6 +35,8 @@ def cases() -> Iterator[tuple[str, Callable[[], Iterator[Any]]]]:
     for loss, *_ in Reinforce.examples() + PPO.examples() + ActorCritic.examples():
         name = f"policy, network, {described(loss)}"
         yield name, partial(network_claims, name, loss)
+    for name, distribution, M in (("policy, Categorical", Categorical(), A), ("gaussian, Gaussian", Gaussian(), 2 * A)):
+        yield name, partial(distribution_claims, name, distribution, M)
     yield "policy, softmax", partial(softmax_claims, "policy, softmax")
     yield "trust_region", partial(fisher_claims, "trust_region")
 
@@ -73,6 +78,63 @@ def network_claims(subject: str, loss: Any) -> Iterator[Any]:
     yield from objective_claims(subject, objective, theta, batch, rng)
 
 
+def distribution_claims(subject: str, distribution: Distribution, M: int) -> Iterator[Any]:
+    """What a distribution's methods say, against its log-probability and its means over all actions."""
+    rng = np.random.default_rng(36)
+    y, other, y_dot = rng.standard_normal((3, T, N, M))
+    action, weights = distribution.sample(rng, y), rng.standard_normal((T, N))
+
+    def at(v: Array) -> Any:
+        return distribution.at(v, action)
+
+    taken = at(y)
+    yield Claim(subject, "dy of log_prob", distribution.up(taken, weights),
+                lambda v: (weights * distribution.log_prob(at(v))).sum(), y)
+    yield DirectionClaim(subject, "log_prob along", distribution.along(taken, y_dot),
+                         lambda eps: distribution.log_prob(at(y + eps * y_dot)))
+    yield DirectionClaim(subject, "bend", weights[..., None] * distribution.bend(taken, y_dot),
+                         lambda eps: distribution.up(at(y + eps * y_dot), weights))
+    yield Claim(subject, "dy of -entropy", distribution.entropy_slope(taken),
+                lambda v: -distribution.entropy(at(v)).sum(), y)
+    curvature = distribution.entropy_curvature(taken, y_dot)
+    if curvature is None:
+        other_slope = distribution.entropy_slope(at(other))
+        yield verdict(subject, "entropy_slope", "constant", distribution.entropy_slope(taken), other_slope, 0.0)
+    else:
+        yield DirectionClaim(subject, "entropy_curvature", curvature,
+                             lambda eps: distribution.entropy_slope(at(y + eps * y_dot)))
+    total, entropy, divergence = np.zeros((3, T, N))
+    mean, fisher = np.zeros((2, T, N, M))
+    for share, each in every_action(distribution, y):
+        drawn = distribution.at(y, each)
+        log_prob = distribution.log_prob(drawn)
+        total += share
+        mean += distribution.up(drawn, share)
+        entropy -= share * log_prob
+        divergence += share * (log_prob - distribution.log_prob(distribution.at(other, each)))
+        fisher += distribution.up(drawn, share * distribution.along(drawn, y_dot))
+    yield verdict(subject, "mean of 1", "all actions", total, np.ones((T, N)), 1e-14)
+    yield verdict(subject, "mean of dy of log_prob", "zero", mean + 1, np.ones_like(mean), 1e-13)
+    yield verdict(subject, "entropy", "mean over actions", distribution.entropy(taken), entropy, 1e-13)
+    yield verdict(subject, "kl", "mean over actions", distribution.kl(taken, at(other)), divergence, 1e-12)
+    yield verdict(subject, "fisher_times", "mean over actions", distribution.fisher_times(taken, y_dot), fisher, 1e-12)
+
+
+def every_action(distribution: Distribution, y: Array) -> Iterator[tuple[Array, Array]]:
+    """(probability (T, N), action) of all actions; of a Gaussian the nodes of a quadrature that is exact for what is
+    integrated here, polynomials of degree four and less."""
+    if isinstance(distribution, Categorical):
+        pi = policy.softmax(y).pi
+        for action in range(y.shape[-1]):
+            yield pi[..., action], np.full(y.shape[:-1], action)
+        return
+    nodes, shares = np.polynomial.hermite_e.hermegauss(4)
+    A = y.shape[-1] // 2
+    for places in product(range(4), repeat=A):
+        share = np.prod(shares[list(places)]) / (2 * np.pi) ** (A / 2)
+        yield np.full(y.shape[:-1], share), y[..., :A] + np.exp(y[..., A:]) * nodes[list(places)]
+
+
 def softmax_claims(subject: str) -> Iterator[Any]:
     """How pi, log pi and the entropy move, and the divergence's gradient, against the softmax itself."""
     rng = np.random.default_rng(34)
@@ -97,6 +159,7 @@ def fisher_claims(subject: str) -> Iterator[Any]:
     theta, x = theta_of(net, rng, False), rng.standard_normal((N, 4))
     y, run = net.forward(theta, x)
     old, (u, v) = policy.softmax(y), rng.standard_normal((2, theta.size))
+    distribution = policy.Categorical()
 
     def slope(theta: Array) -> Array:
         y, run = net.forward(theta, x)
@@ -104,7 +167,7 @@ def fisher_claims(subject: str) -> Iterator[Any]:
         net.backward(run, (policy.softmax(y).pi - old.pi) / N, dtheta)
         return dtheta
 
-    times = partial(fisher_vector_product, net, run, old)
+    times = partial(fisher_vector_product, net, run, distribution, distribution.at(y, np.zeros(N, int)))
     yield DirectionClaim(subject, "F v", times(v), lambda eps: slope(theta + eps * v))
     yield verdict(subject, "<u, Fv> = <v, Fu>", "symmetry", u @ times(v), v @ times(u), COMPLEX_TOLERANCE)
     damped = np.stack([times(e) for e in np.eye(theta.size)]) + 0.1 * np.eye(theta.size)

@@ -1,10 +1,10 @@
 """The softmax policy, and the losses of decisions it took: REINFORCE and PPO, with or without a critic.
 
 Derived in derivations/18_policy.md. The losses keep the contract of `maml_numpy.losses.Loss`, with `Decisions` in the
-target's place; actions, advantages, old log-probabilities and values are constants of the computation.
+target's place; actions, advantages, old log-probabilities, values and weights are constants of the computation.
 """
 
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Optional, Protocol
 
 import numpy as np
 
@@ -16,16 +16,18 @@ from ..losses import Loss
 class Decisions(NamedTuple):
     """Actions, and their consequences; each (T, N), or (N,) without the task axis.
 
-    action: 0 to A - 1.
+    action: 0 to A - 1, or A real numbers, (T, N, A).
     advantage: how much better than expected the return was.
     log_prob: the action's log-probability when it was taken.
-    value_target: the return that a critic should have predicted there.
+    value_target: the return that a critic should have predicted there; None without a critic.
+    weight: of each decision in its task's loss, at least 0; None is 1/N for all.
     """
 
     action: Array
     advantage: Array
     log_prob: Array
-    value_target: Array
+    value_target: Optional[Array] = None
+    weight: Optional[Array] = None
 
 
 class Policy(NamedTuple):
@@ -71,77 +73,182 @@ def approx_kl(policy: Policy, decisions: Decisions) -> Array:
     return xp.expm1(log_ratio) - log_ratio  # (policy.19)
 
 
-class DecisionLoss(Loss, Protocol):
-    """A loss of decisions, with the policy that it saw."""
+class Distribution(Protocol):
+    """What a network's outputs y (T, N, M) say about actions. `taken` is what `at` returned."""
 
-    def policy(self, cache: Any) -> Policy:
-        """The policy of the outputs that `forward` was given."""
+    def at(self, y: Array, action: Array) -> Any:
+        """The policy at outputs y, and what it makes of the actions taken."""
+
+    def log_prob(self, taken: Any) -> Array:
+        """Of the actions, (T, N)."""
+
+    def up(self, taken: Any, dlog_prob: Array) -> Array:
+        """The backward pass through log_prob: dlog_prob (T, N) -> dy (T, N, M)."""
+
+    def along(self, taken: Any, y_dot: Array) -> Array:
+        """How log_prob moves with y: y_dot (T, N, M) -> (T, N)."""
+
+    def bend(self, taken: Any, y_dot: Array) -> Array:
+        """The second derivative of log_prob in y, times y_dot, (T, N, M)."""
+
+    def entropy(self, taken: Any) -> Array:
+        """In nats, (T, N)."""
+
+    def entropy_slope(self, taken: Any) -> Array:
+        """The gradient of minus the entropy, (T, N, M)."""
+
+    def entropy_curvature(self, taken: Any, y_dot: Array) -> Optional[Array]:
+        """The second derivative of minus the entropy, times y_dot, (T, N, M), or None where it is zero."""
+
+    def kl(self, old: Any, new: Any) -> Array:
+        """The divergence of old from new, of two `taken`, in nats, (T, N)."""
+
+    def fisher_times(self, taken: Any, y_dot: Array) -> Array:
+        """The Fisher matrix in y, times y_dot, (T, N, M)."""
+
+    def sample(self, rng: np.random.Generator, y: Array) -> Array:
+        """Actions drawn from the policy at y."""
 
 
-class PolicyCache(NamedTuple):
-    """policy: at every decision.
-    chosen: 1 at the action taken and 0 elsewhere, (T, N, A).
-    slope: of the decision's loss in its log-probability, (T, N).
-    curve: the slope's slope.
-    """
+class Taken(NamedTuple):
+    """A softmax policy and its choice. chosen: 1 at the action taken and 0 elsewhere, (T, N, A)."""
 
     policy: Policy
     chosen: Array
+
+
+class Categorical:
+    """The softmax of all outputs; actions are 0 to A - 1. See `Distribution`."""
+
+    def at(self, y: Array, action: Array) -> Taken:
+        """y (T, N, A), action (T, N)."""
+        actions = array_module(y).arange(y.shape[-1])
+        return Taken(softmax(y), (actions == action[..., None]).astype(y.real.dtype))
+
+    def log_prob(self, taken: Taken) -> Array:
+        """(T, N)."""
+        return (taken.chosen * taken.policy.log_pi).sum(axis=-1)
+
+    def up(self, taken: Taken, dlog_prob: Array) -> Array:
+        """(T, N) -> (T, N, A)."""
+        return dlog_prob[..., None] * log_softmax_vjp(taken.policy, taken.chosen)
+
+    def along(self, taken: Taken, y_dot: Array) -> Array:
+        """(T, N, A) -> (T, N)."""
+        return (log_softmax_vjp(taken.policy, taken.chosen) * y_dot).sum(axis=-1)
+
+    def bend(self, taken: Taken, y_dot: Array) -> Array:
+        """(T, N, A) -> (T, N, A)."""
+        return -fisher_times(taken.policy, y_dot)
+
+    def entropy(self, taken: Taken) -> Array:
+        """(T, N)."""
+        return entropy(taken.policy)
+
+    def entropy_slope(self, taken: Taken) -> Array:
+        """(T, N, A)."""
+        policy = taken.policy
+        return policy.pi * (policy.log_pi + entropy(policy)[..., None])
+
+    def entropy_curvature(self, taken: Taken, y_dot: Array) -> Array:
+        """(T, N, A) -> (T, N, A)."""
+        d, pi = self.entropy_slope(taken), taken.policy.pi
+        return (fisher_times(taken.policy, y_dot) + d * (y_dot - (pi * y_dot).sum(axis=-1, keepdims=True))
+                - pi * (d * y_dot).sum(axis=-1, keepdims=True))
+
+    def kl(self, old: Taken, new: Taken) -> Array:
+        """(T, N)."""
+        return kl(old.policy, new.policy)
+
+    def fisher_times(self, taken: Taken, y_dot: Array) -> Array:
+        """(T, N, A) -> (T, N, A)."""
+        return fisher_times(taken.policy, y_dot)
+
+    def sample(self, rng: np.random.Generator, y: Array) -> Array:
+        """The action whose share of [0, 1) holds a random number, (T, N)."""
+        below = softmax(y).pi.cumsum(axis=-1)
+        return (below[..., :-1] <= rng.random(y.shape[:-1], y.dtype)[..., None] * below[..., -1:]).sum(axis=-1)
+
+
+class PolicyCache(NamedTuple):
+    """taken: the policy at every decision, and what was taken.
+    slope: of the task's loss in a decision's log-probability, (T, N).
+    curve: what the slope's derivative needs, as the surrogate says.
+    weight: of every decision, (T, N) or one number.
+    """
+
+    taken: Any
     slope: Array
-    curve: Array
+    curve: Any
+    weight: Any
+
+
+class DecisionLoss(Loss, Protocol):
+    """A loss of decisions, with the policy that it saw."""
+
+    def taken(self, cache: Any) -> Any:
+        """The policy of the outputs that `forward` was given, and what was taken."""
 
 
 class PolicyLoss:
-    """The mean over decisions of a surrogate of the log-probability, less `bonus` >= 0 times the entropy.
+    """The weighted sum over decisions of a surrogate of the log-probability, less `bonus` >= 0 times the entropy.
 
-    logits (T, N, A) or (N, A). Raises ValueError for a negative bonus.
+    outputs (T, N, M) or (N, M). distribution: what they mean. Raises ValueError for a negative bonus.
     """
 
     zeros: frozenset[str] = frozenset()
 
-    def __init__(self, bonus: float = 0.0):
+    def __init__(self, bonus: float = 0.0, distribution: Distribution = Categorical()):
         if not bonus >= 0:
             raise ValueError(f"bonus must be at least 0, got {bonus}")
         self.bonus = float(bonus)
+        self.distribution = distribution
 
-    def surrogate(self, log_prob: Array, decisions: Decisions) -> tuple[Array, Array, Array]:
-        """The loss of each decision, its slope in log_prob, and the slope's slope, each (T, N)."""
+    def surrogate(self, log_prob: Array, decisions: Decisions) -> tuple[Array, Array, Any]:
+        """The loss of each decision, the slope of their sum in log_prob, each (T, N), and what `steeper` needs.
+
+        Advantages come with the weights in them; a surrogate times a weight is that of the advantage times the weight.
+        """
         raise NotImplementedError
 
+    def steeper(self, curve: Any, log_prob_dot: Array) -> Array:
+        """How the slopes move with log_prob, (T, N): here each with its own decision's."""
+        return curve * log_prob_dot
+
     def forward(self, y: Array, target: Decisions) -> tuple[Array, PolicyCache]:
-        """logits y (T, N, A) -> losses (T,)."""
-        policy = softmax(y)
-        actions = array_module(y).arange(y.shape[-1])
-        chosen = (actions == target.action[..., None]).astype(y.real.dtype)
-        loss, slope, curve = self.surrogate((chosen * policy.log_pi).sum(axis=-1), target)  # (policy.6)
+        """outputs y (T, N, M) -> losses (T,)."""
+        taken = self.distribution.at(y, target.action)
+        weight = 1 / y.shape[-2] if target.weight is None else target.weight
+        weighted = target._replace(advantage=weight * target.advantage)
+        loss, slope, curve = self.surrogate(self.distribution.log_prob(taken), weighted)  # (policy.6)
         if self.bonus:
-            loss = loss - self.bonus * entropy(policy)  # (policy.7)
-        return loss.mean(axis=-1), PolicyCache(policy, chosen, slope, curve)
+            loss = loss - self.bonus * weight * self.distribution.entropy(taken)  # (policy.7)
+        return loss.sum(axis=-1), PolicyCache(taken, slope, curve, weight)
 
     def backward(self, cache: PolicyCache, dloss: Array) -> Array:
-        """dloss (T,) -> dy (T, N, A)."""
-        policy, chosen, slope, _ = cache
-        dy = slope[..., None] * log_softmax_vjp(policy, chosen)  # (policy.8)
+        """dloss (T,) -> dy (T, N, M)."""
+        dy = self.distribution.up(cache.taken, cache.slope)  # (policy.8)
         if self.bonus:
-            dy = dy + self.bonus * _entropy_slope(policy)  # (policy.9)
-        return (dloss / slope.shape[-1])[..., None, None] * dy
+            dy = dy + self._bonus(cache) * self.distribution.entropy_slope(cache.taken)  # (policy.9)
+        return dloss[..., None, None] * dy
 
     def curvature(self, cache: PolicyCache, dloss: Array, dy_bar: Array) -> Array:
-        """dy_bar (T, N, A) -> y_bar (T, N, A)."""
-        policy, chosen, slope, curve = cache
-        up = log_softmax_vjp(policy, chosen)
-        steeper = curve * (up * dy_bar).sum(axis=-1)
-        y_bar = steeper[..., None] * up - slope[..., None] * fisher_times(policy, dy_bar)  # (policy.10)
-        if self.bonus:
-            d = _entropy_slope(policy)
-            y_bar = y_bar + self.bonus * (fisher_times(policy, dy_bar)
-                                          + d * (dy_bar - (policy.pi * dy_bar).sum(axis=-1, keepdims=True))
-                                          - policy.pi * (d * dy_bar).sum(axis=-1, keepdims=True))  # (policy.11)
-        return (dloss / slope.shape[-1])[..., None, None] * y_bar
+        """dy_bar (T, N, M) -> y_bar (T, N, M)."""
+        steeper = self.steeper(cache.curve, self.distribution.along(cache.taken, dy_bar))
+        y_bar = (self.distribution.up(cache.taken, steeper)
+                 + cache.slope[..., None] * self.distribution.bend(cache.taken, dy_bar))  # (policy.10)
+        more = self.distribution.entropy_curvature(cache.taken, dy_bar) if self.bonus else None
+        if more is not None:
+            y_bar = y_bar + self._bonus(cache) * more  # (policy.11)
+        return dloss[..., None, None] * y_bar
 
-    def policy(self, cache: PolicyCache) -> Policy:
-        """Of the outputs that `forward` was given."""
-        return cache.policy
+    def taken(self, cache: PolicyCache) -> Any:
+        """See `DecisionLoss`."""
+        return cache.taken
+
+    def _bonus(self, cache: PolicyCache) -> Any:
+        """The weights of the entropies, so that they meet (T, N, M)."""
+        return self.bonus * (cache.weight if isinstance(cache.weight, float) else cache.weight[..., None])
 
 
 class Reinforce(PolicyLoss):
@@ -165,8 +272,8 @@ class PPO(PolicyLoss):
     flat, in (0, 1). Raises ValueError for another.
     """
 
-    def __init__(self, eps: float, bonus: float = 0.0):
-        super().__init__(bonus)
+    def __init__(self, eps: float, bonus: float = 0.0, distribution: Distribution = Categorical()):
+        super().__init__(bonus, distribution)
         if not 0 < eps < 1:
             raise ValueError(f"eps must be in (0, 1), got {eps}")
         self.eps = float(eps)
@@ -222,19 +329,14 @@ class ActorCritic:
         value_bar = (2 * self.weight / cache.r.shape[-1] * dloss)[..., None] * dy_bar[..., -1]  # (policy.18)
         return _beside(self.actor.curvature(cache.actor, dloss, dy_bar[..., :-1]), value_bar)
 
-    def policy(self, cache: CriticCache) -> Policy:
-        """Of the outputs that `forward` was given."""
-        return cache.actor.policy
+    def taken(self, cache: CriticCache) -> Any:
+        """See `DecisionLoss`."""
+        return cache.actor.taken
 
     @classmethod
     def examples(cls) -> list[Any]:
         """See `Loss`."""
         return [(cls(PPO(0.2, 0.1), 0.7), *_outputs_and_decisions(4))]
-
-
-def _entropy_slope(policy: Policy) -> Array:
-    """The gradient of minus the entropy E at the logits, pi (log pi + E), (..., A)."""
-    return policy.pi * (policy.log_pi + entropy(policy)[..., None])
 
 
 def _outputs_and_decisions(M: int) -> tuple[Array, Decisions]:

@@ -29,7 +29,8 @@ class Collected(NamedTuple):
 
     def take(self, chosen: Array) -> "Collected":
         """Some of them, by number."""
-        return Collected(take(self.observation, chosen), Decisions(*(column[chosen] for column in self.decisions)))
+        return Collected(take(self.observation, chosen), Decisions(*(None if column is None else column[chosen]
+                                                                     for column in self.decisions)))
 
 
 class Update(Protocol):
@@ -78,7 +79,7 @@ class Minibatches:
                 raise NonFinite("the policy's gradient is not finite; a smaller beta may help")
             theta, state = self.optimizer.update(theta, theta_bar, state)
         loss, cache = self.loss.forward(network.forward(theta, part.observation)[0], part.decisions)
-        metrics = policy_metrics(self.loss.policy(cache), part.decisions)
+        metrics = policy_metrics(self.loss.taken(cache).policy, part.decisions)
         return theta, state, {"samples": size, "loss": float(loss), **metrics}
 
 

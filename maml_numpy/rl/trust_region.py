@@ -12,17 +12,21 @@ import numpy as np
 from ..backend import Array, keep_floats
 from ..network import Network, Pass
 from ..training import NonFinite
-from .policy import Policy, Reinforce, entropy, fisher_times, kl, softmax
+from .policy import Distribution, Reinforce
 
 
-def fisher_vector_product(network: Network, run: Pass, policy: Policy, v: Array) -> Array:
-    """F v, (P,): F is the mean over decisions of the Fisher matrix in the network's parameters, which is never formed.
+def fisher_vector_product(network: Network, run: Pass, distribution: Distribution, taken: Any, v: Array,
+                          weight: Any = None) -> Array:
+    """F v, as v: F is the mean over decisions of the Fisher matrix in the network's parameters, which is never formed.
 
-    run: the forward pass whose outputs gave the policy, (N, A). v: (P,), how the parameters move.
+    run: the forward pass whose outputs, (N, M) or (T, N, M), gave `taken`, by the distribution.
+    v: (P,), how the parameters move, or (T, P), those of each task, which then has an F of its own.
+    weight: of each decision, (N,) or (T, N), in the place of 1/N.
     """
     product = np.empty_like(v)
-    y_dot = network.tangent(run, v)[-1]  # (trust_region.1)
-    y_bar = fisher_times(policy, y_dot) / len(policy.pi)  # (trust_region.2)
+    y_dot: Any = network.tangent(run, v)[-1]  # (trust_region.1)
+    weight = 1 / y_dot.shape[-2] if weight is None else weight[..., None]
+    y_bar = weight * distribution.fisher_times(taken, y_dot)  # (trust_region.2)
     network.backward(run, y_bar, product)  # (trust_region.3)
     return product
 
@@ -89,27 +93,30 @@ class TrustRegion:
         """One trust-region update with all collected decisions; see `training.Update`."""
         x, decisions = collected
         one, loss = np.ones((), theta.dtype), Reinforce()
+        distribution = loss.distribution
         y, run = network.forward(theta, x)
         _, cache = loss.forward(y, decisions)
-        old, dtheta = cache.policy, np.empty_like(theta)
+        old, dtheta = cache.taken, np.empty_like(theta)
         network.backward(run, loss.backward(cache, one), dtheta)
         if not np.isfinite(dtheta).all():
             raise NonFinite("the policy's gradient is not finite; a smaller delta may help")
 
         def times(v: Array) -> Array:
-            return fisher_vector_product(network, run, old, v) + self.damping * v  # (trust_region.7)
+            product = fisher_vector_product(network, run, distribution, old, v)
+            return product + self.damping * v  # (trust_region.7)
 
         s = conjugate_gradients(times, dtheta, self.iterations)
         curvature = float(s @ times(s))
-        metrics = {"loss": 0.0, "kl": 0.0, "entropy": float(entropy(old).mean()), "halvings": float(self.halvings)}
+        metrics = {"loss": 0.0, "kl": 0.0, "entropy": float(distribution.entropy(old).mean()),
+                   "halvings": float(self.halvings)}
         if curvature > 0:
             step = sqrt(2 * self.delta / curvature)  # (trust_region.8)
             for halvings in range(self.halvings):
                 tried = theta - step * 0.5 ** halvings * s  # (trust_region.9)
-                new = softmax(network.forward(tried, x)[0])
-                log_ratio = (cache.chosen * (new.log_pi - old.log_pi)).sum(axis=-1)
+                new = distribution.at(network.forward(tried, x)[0], decisions.action)
+                log_ratio = distribution.log_prob(new) - distribution.log_prob(old)
                 gain = float((np.expm1(log_ratio) * decisions.advantage).mean())  # (trust_region.10)
-                distance = float(kl(old, new).mean())
+                distance = float(distribution.kl(old, new).mean())
                 if gain > 0 and distance <= self.delta:
                     metrics |= {"loss": -gain, "kl": distance, "halvings": float(halvings)}
                     theta = tried
