@@ -71,7 +71,7 @@ class Adaptation:
 
     def _hessian(self, record: Any, v: Array) -> Array:
         """Of the inner loss of each task, times v (T, P)."""
-        product = np.empty_like(v)
+        product = np.empty(v.shape, v.dtype)
         self.objective.second_order(record, v, product)
         return product
 
@@ -81,7 +81,7 @@ def score(network: Network, distribution: Any, theta: Array, support: Batch, val
     decisions: Decisions = support.y
     played = np.ones_like(decisions.advantage) if decisions.weight is None else (decisions.weight > 0) * 1.0
     scored = decisions._replace(advantage=np.broadcast_to(-value[:, None], played.shape), weight=played)
-    found = np.empty_like(theta)
+    found = np.empty(theta.shape, theta.dtype)  # theta may be a view with stride 0
     objective = PolicyObjective(network, Reinforce(distribution=distribution))
     objective.gradient(theta, Batch(support.x, scored), np.ones(len(value)), found)
     return found
