@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from .batch import Batch
     from .classification import CrossEntropy
     from .experiments.loading import load
-    from .gradcheck import check_algorithm, check_layer, check_loss, check_objective
+    from .gradcheck import check_algorithm, check_estimator, check_layer, check_loss, check_objective
     from .initialisers import he_normal, truncated_normal, uniform_fan_in
     from .inner import adapt
     from .layers import BatchNorm, Convolution, Dense, Layer, LayerNorm, MaxPool, MeanPool, ReLU, Softmax, Tanh
@@ -36,7 +36,7 @@ _ROOMS = {
     "batch": ("Batch",),
     "classification": ("CrossEntropy",),
     "experiments.loading": ("load",),
-    "gradcheck": ("check_algorithm", "check_layer", "check_loss", "check_objective"),
+    "gradcheck": ("check_algorithm", "check_estimator", "check_layer", "check_loss", "check_objective"),
     "initialisers": ("he_normal", "truncated_normal", "uniform_fan_in"),
     "inner": ("adapt",),
     "layers": ("BatchNorm", "Convolution", "Dense", "Layer", "LayerNorm", "MaxPool", "MeanPool", "ReLU", "Softmax",
@@ -54,8 +54,8 @@ _PLACES = {name: room for room, names in _ROOMS.items() for name in names}
 __all__ = ["Adam", "Batch", "BatchNorm", "Bernoulli", "ClipByNorm", "Convolution", "Cosine", "CrossEntropy", "DAML",
            "Dense", "Embedding", "JointTraining", "L1", "LSLR", "Layer", "LayerNorm", "Learner", "Linear", "MAML",
            "MSE", "MaxPool", "MeanPool", "MetaSGD", "Network", "Prototypes", "ReLU", "Replayed", "Reptile", "Ridge",
-           "SGD", "Sharded", "Softmax", "Supervised", "Tanh", "adapt", "check_algorithm", "check_layer",
-           "check_loss", "check_objective", "gradcheck", "he_normal", "load", "mlp", "tasks", "train",
+           "SGD", "Sharded", "Softmax", "Supervised", "Tanh", "adapt", "check_algorithm", "check_estimator",
+           "check_layer", "check_loss", "check_objective", "gradcheck", "he_normal", "load", "mlp", "tasks", "train",
            "truncated_normal", "uniform_fan_in"]
 
 

@@ -13,7 +13,7 @@ from ..layers import Layer, ReLU, Tanh
 from ..learned_loss import LearnedLoss
 from ..objectives import Supervised
 from ..rl import estimators, gaussian, policy
-from . import convolution, factors, meta_policy, video
+from . import convolution, estimates, factors, meta_policy, video
 from . import policy as policy_claims
 from .check import instance_subjects
 from .claims import inner_claims, network_claims, objective_claims
@@ -37,7 +37,7 @@ def cases() -> Iterator[Case]:
             yield from example_cases(cls)
     yield from composed_cases()
     yield from method_cases(MODELS)
-    for room in (factors, policy_claims, meta_policy, convolution, video):
+    for room in (factors, policy_claims, meta_policy, estimates, convolution, video):
         yield from room.cases()
 
 
