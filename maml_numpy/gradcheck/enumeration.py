@@ -53,9 +53,9 @@ def through(played: Played) -> Array:
     return played.adaptation.back(played.slope)
 
 
-def scored(played: Played, baseline: float = 0.0) -> Array:
-    """The same, and at each step what comes of the batch's own chance (Al-Shedivat et al. 2018, arXiv:1710.03641),
-    (T, P). With `Reinforce` inside, this one is exact."""
+def scored(played: Played, baseline: Any = 0.0) -> Array:
+    """The same, and at each step what the chance of its batch adds (Al-Shedivat et al. 2018, arXiv:1710.03641),
+    (T, P). With `Reinforce` inside, this is exact. baseline: a number, or (T,)."""
     scores = [score(played.network, played.distribution, theta, support, played.value - baseline)  # (enumeration.8)
               for theta, support in zip(played.adaptation.thetas, played.supports)]
     return played.adaptation.back(played.slope, scores)  # (enumeration.9)
@@ -73,14 +73,15 @@ class Estimator(NamedTuple):
     outer: Outer
 
 
+REINFORCE = Reinforce()
 ESTIMATORS = {
-    "first order": Estimator(Reinforce(), first_order),
-    "as first published": Estimator(Reinforce(), through),
+    "first order": Estimator(REINFORCE, first_order),
+    "as first published": Estimator(REINFORCE, through),
     "LVC": Estimator(LoadedDice(0.0, HORIZON), through),
     "zeta 0.5": Estimator(LoadedDice(0.5, HORIZON), through),
     "DiCE": Estimator(LoadedDice(1.0, HORIZON), through),
-    "exact": Estimator(Reinforce(), scored),
-    "exact, baseline": Estimator(Reinforce(), scored_above_mean),
+    "exact": Estimator(REINFORCE, scored),
+    "exact, baseline": Estimator(REINFORCE, scored_above_mean),
 }
 
 
