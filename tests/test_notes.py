@@ -22,7 +22,9 @@ from maml_numpy.low_rank import LowRank, Pair
 from maml_numpy.network import mlp
 from maml_numpy.optim import Adam
 from maml_numpy.parameters import Layout
-from maml_numpy.rl.policy import PPO, Categorical, Reinforce, Taken, softmax
+from maml_numpy.rl.estimators import LoadedDice
+from maml_numpy.rl.gaussian import Gaussian
+from maml_numpy.rl.policy import PPO, Categorical, Decisions, Reinforce, Taken, softmax
 from maml_numpy.rl.trust_region import conjugate_gradients, fisher_vector_product
 from maml_numpy.video import predictor
 from maml_numpy.video.codes import divergence, divergence_backward
@@ -126,7 +128,7 @@ def test_every_rule_has_its_index_form():
     assert set(FORMS) == {"Dense", "ReLU", "Tanh", "MSE", "L1", "Network", "Supervised", "inner", "MAML", "Adam",
                           "LearnedLoss", "LowRank", "Convolution", "SparseDense", "PolicyLoss", "TrustRegion",
                           "Softmax", "Bernoulli", "divergence", "mixed", "MaxPool", "MeanPool", "BatchNorm",
-                          "LayerNorm", "CrossEntropy", "Prototypes", "Ridge"}
+                          "LayerNorm", "CrossEntropy", "Prototypes", "Ridge", "Gaussian", "LoadedDice"}
 
 
 def execute(name, **values):
@@ -337,6 +339,24 @@ def test_index_form_of_losses_of_decisions(rng, loss):
     form = execute("PolicyLoss", y=y, action=target.action, slope=cache.slope, curve=cache.curve, bonus=loss.bonus / 5,
                    dloss=dloss, dy_bar=dy_bar)
     close(form["dy"], loss.backward(cache, dloss)), close(form["y_bar"], loss.curvature(cache, dloss, dy_bar))
+
+
+def test_index_form_of_the_gaussian(rng):
+    y, y_dot = rng.standard_normal((2, 2, 5, 6))
+    distribution, action, weights = Gaussian(), rng.standard_normal((2, 5, 3)), rng.standard_normal((2, 5))
+    taken = distribution.at(y, action)
+    form = execute("Gaussian", y=y, y_dot=y_dot, action=action, dlog_prob=weights, B=3)
+    close(form["log_prob"], distribution.log_prob(taken)), close(form["dy"], distribution.up(taken, weights))
+    close(form["bend"], distribution.bend(taken, y_dot)), close(form["fisher"], distribution.fisher_times(taken, y_dot))
+
+
+@pytest.mark.parametrize("zeta", [0.0, 0.4, 1.0])
+def test_index_form_of_loaded_dice(rng, zeta):
+    log_prob, advantage, l_dot = rng.standard_normal((3, 2, 5))
+    loss = LoadedDice(zeta, 5)
+    _, slope, curve = loss.surrogate(log_prob, Decisions(None, advantage, log_prob))
+    form = execute("LoadedDice", advantage=advantage, l_dot=l_dot, zeta=zeta, H=5)
+    close(form["dl"], slope), close(form["dl_dot"], loss.steeper(curve, l_dot))
 
 
 def test_index_form_of_the_trust_region(rng):

@@ -33,9 +33,9 @@ class Practice:
     lam: float
     baseline: bool = True
 
-    def decisions(self, played: Trajectories) -> Batch:
-        """What an inner or an outer loss learns from."""
-        return decisions(played, self.gamma, self.lam, self.baseline, self.baseline)
+    def decisions(self, played: Trajectories, scale: bool = True) -> Batch:
+        """What an inner or an outer loss learns from. scale: False leaves advantages in the units of the rewards."""
+        return decisions(played, self.gamma, self.lam, self.baseline, self.baseline and scale)
 
 
 def practise(practice: Practice, inner: Inner, theta: Array, tasks: Any, steps: int, rng: np.random.Generator
@@ -97,7 +97,7 @@ class MetaPolicyTrainer:
             seconds = perf_counter() - began
             horizon = played[-1].reward.shape[-1]
             value = returns(played[-1]).mean(axis=1).astype(theta.dtype) / horizon
-            found = Round(supports, self.practice.decisions(played[-1]), value)
+            found = Round(supports, self.practice.decisions(played[-1], not self.inner.scored), value)
             theta, state, metrics = self.update.improve(self.inner, theta, state, found)
             metrics = {**{f"return_{k}": float(returns(one).mean()) for k, one in enumerate(played)},
                        "decisions": float(sum(one.alive.sum() for one in played)), "play_seconds": round(seconds, 3),
