@@ -14,7 +14,7 @@ from ..batch import Batch
 from ..optim import Optimizer
 from ..training import NonFinite
 from .meta import Adaptation, PolicyObjective, score
-from .policy import PPO, DecisionLoss, Decisions, PolicyLoss, Reinforce
+from .policy import PPO, Decisions, PolicyLoss, Reinforce
 from .trust_region import TRPOState, conjugate_gradients, fisher_vector_product
 
 
@@ -112,7 +112,7 @@ class MetaTrustRegion:
         adaptation = inner.adaptation(theta, played)
         losses, theta_bar, cache = inner.meta_gradient(adaptation, Reinforce(distribution=distribution), played)
         T, (x, decisions) = len(losses), played.query
-        some = Decisions(*(None if column is None else column[:, ::self.every] for column in decisions))
+        some: Any = Decisions(*(None if column is None else column[:, ::self.every] for column in decisions))
         y, run = network.forward(adaptation.thetas[-1], x[:, ::self.every])
         taken = distribution.at(y, some.action)
         weight = some.weight / (T * some.weight.sum(axis=1, keepdims=True))
