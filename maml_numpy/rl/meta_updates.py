@@ -18,6 +18,9 @@ from .policy import PPO, Decisions, PolicyLoss, Reinforce
 from .trust_region import TRPOState, conjugate_gradients, fisher_vector_product
 
 
+SHRINK = 0.8  # of a step that went too far
+
+
 class Round(NamedTuple):
     """What a policy played in one iteration, in T tasks.
 
@@ -84,15 +87,15 @@ class MetaUpdate(Protocol):
 class MetaTrustRegion:
     """A step along the natural gradient of the adapted policies, as long as their mean divergence allows.
 
-    delta: that divergence, in nats. damping: times the identity. iterations: of conjugate gradients. halvings: of the
-    step. every: the Fisher matrix is that of every so manieth decision.
+    delta: that divergence, in nats. damping: times the identity. iterations: of conjugate gradients. tries: of the
+    step, each SHRINK times as long as the one before. every: the Fisher matrix is that of every so manieth decision.
     Raises ValueError for a number out of range.
     """
 
     delta: float
     damping: float = 1e-3
     iterations: int = 6
-    halvings: int = 10
+    tries: int = 15
     every: int = 8
 
     def __post_init__(self) -> None:
@@ -125,18 +128,18 @@ class MetaTrustRegion:
         s = conjugate_gradients(times, theta_bar, self.iterations)
         curvature, old = float(s @ times(s)), cache.taken
         metrics = {"loss": 0.0, "kl": 0.0, "entropy": _mean(distribution.entropy(old), decisions),
-                   "halvings": float(self.halvings)}
+                   "tries": float(self.tries)}
         if curvature > 0:
             step = sqrt(2 * self.delta / curvature)
-            for halvings in range(self.halvings):
-                tried = (theta - step * 0.5 ** halvings * s).astype(theta.dtype)
+            for j in range(self.tries):
+                tried = (theta - step * SHRINK ** j * s).astype(theta.dtype)
                 theta_K = inner.adaptation(tried, played).thetas[-1]
                 new = distribution.at(network.forward(theta_K, x)[0], decisions.action)
                 log_ratio = distribution.log_prob(new) - distribution.log_prob(old)
                 gain = _mean(np.expm1(log_ratio) * decisions.advantage, decisions)
                 distance = _mean(distribution.kl(old, new), decisions)
                 if gain > 0 and distance <= self.delta:
-                    metrics |= {"loss": -gain, "kl": distance, "halvings": float(halvings)}
+                    metrics |= {"loss": -gain, "kl": distance, "tries": float(j)}
                     theta = tried
                     break
         return theta, TRPOState(state.t + 1), metrics
