@@ -19,8 +19,11 @@ from .network import Network
 from .objectives import Supervised
 from .rates import fixed
 from .rl.environments import Environment
+from .rl.meta_training import Practice, practise
+from .rl.meta_updates import Inner
 from .rl.policy import softmax
 from .rl.rollout import Episode, play, sample_action
+from .rl.trajectories import Trajectories
 from .rl.workers import Make
 from .runs.files import read_npz, replacing
 from .video.predictor import Predictor
@@ -248,6 +251,23 @@ class PolicyAgent:
     def play(self, seed: int = 0) -> Episode:
         """Play one episode; its actions and the game are drawn from the seed."""
         return play(self.environment(), self.network, self.theta, np.random.default_rng(seed), seed)
+
+
+@dataclass(frozen=True)
+class AdaptingPolicy:
+    """A trained policy that adapts to a task by playing it.
+
+    practice, inner: how it plays and adapts. theta: (P,).
+    """
+
+    practice: Practice
+    inner: Inner
+    theta: Array
+
+    def adapt(self, tasks: Any, steps: int = 1, seed: int = 0) -> list[Trajectories]:
+        """Play in tasks of the family, adapt, and play again; returns what was played before the first step and after
+        each. Everything is drawn from the seed. Raises ValueError for tasks that are not of the family."""
+        return practise(self.practice, self.inner, self.theta, tasks, steps, np.random.default_rng(seed))[0]
 
 
 @dataclass(frozen=True)

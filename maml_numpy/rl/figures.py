@@ -61,6 +61,51 @@ def filters(W: Array, out: Array, shape: tuple[int, int], count: int = 24) -> "F
     return figure
 
 
+def paths(found: Mapping[str, Any], title: str) -> "Figure":
+    """Draw one trajectory of each of some tasks in the plane, before the first inner step and after each.
+
+    found: "paths" (steps + 1, tasks, H, 2), "lengths" (steps + 1, tasks) and "goals" (tasks, 2).
+    """
+    from matplotlib.figure import Figure
+    every, lengths, goals = (np.array(found[name]) for name in ("paths", "lengths", "goals"))
+    columns = len(goals)
+    figure = Figure(figsize=(2.9 * columns, 3.4), layout="constrained")
+    axes = figure.subplots(1, columns, squeeze=False)[0]
+    shades = [str(0.75 - 0.75 * k / max(1, len(every) - 1)) for k in range(len(every))]
+    for task, ax in enumerate(axes):
+        for k, walked in enumerate(every[:, task]):
+            x, y = walked[:lengths[k, task]].T
+            label = "before" if k == 0 else f"after {k} step" + ("s" if k > 1 else "")
+            last = k == len(every) - 1
+            ax.plot(x, y, color=BLUE if last else shades[k], lw=1.6 if last else 1, ls="-" if k else ":", label=label)
+        ax.plot(*goals[task], marker="*", ms=14, color=BLACK, ls="", label="goal")
+        ax.plot(0, 0, marker="o", ms=5, color=BLACK, ls="", mfc="none", label="start")
+        ax.set(aspect="equal", title=f"task {task + 1}")
+        ax.set_adjustable("datalim")
+        ax.grid(alpha=0.25)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(every) + 2, frameon=False)
+    figure.suptitle(title)
+    return figure
+
+
+def adaptation_curves(curves: Mapping[str, Curve], title: str) -> "Figure":
+    """Draw the mean return of every round, before the inner steps dotted and after them in full. curves: title of a
+    method -> the metrics of one run."""
+    from matplotlib.figure import Figure
+    figure = Figure(figsize=(7.2, 4.2), layout="constrained")
+    ax = figure.subplots()
+    for method, run in curves.items():
+        color, _ = method_style(method)
+        after = max(name for name in run if name.startswith("return_"))
+        ax.plot(run["iteration"], run["return_0"], color=color, ls=":", lw=1.2, label=f"{method}: before adapting")
+        ax.plot(run["iteration"], run[after], color=color, lw=1.4, label=f"{method}: after")
+    ax.set(xlabel="round", ylabel="mean return")
+    ax.grid(alpha=0.25)
+    ax.legend(frameon=False)
+    figure.suptitle(title)
+    return figure
+
+
 def game_view(figure: Any, screen: Array, name: str) -> Callable[[Array, float], None]:
     """Put the screen, (rows, columns, 3), into a figure, and beside it a bar for the probability of the action `name`;
     returns what shows the next screen and probability."""

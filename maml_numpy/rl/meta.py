@@ -37,13 +37,13 @@ class PolicyObjective(Supervised):
 class Adaptation:
     """Inner steps, each on trajectories of its own, with what is needed to go through them both ways.
 
-    objective: the inner loss. theta: (P,), the start of all tasks. supports: of each step. alpha: as `rates.per_step`
-    takes it.
+    objective: the inner loss. theta: the start, (P,) or (T, P). supports: of each step; without any, theta is (T, P).
+    alpha: as `rates.per_step` takes it.
     thetas: theta_0 to theta_K, each (T, P).
     """
 
     def __init__(self, objective: PolicyObjective, theta: Array, supports: Sequence[Batch], alpha: Any):
-        T = len(supports[0].x)
+        T = len(supports[0].x) if supports else len(theta)
         self.objective, self.rates = objective, per_step(alpha, objective.layout, len(supports))
         self.thetas, self.records = [per_task(theta, T)], []
         ones, dtheta = np.ones(T, theta.real.dtype), np.empty((T, theta.shape[-1]), theta.dtype)

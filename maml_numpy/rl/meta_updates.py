@@ -12,6 +12,7 @@ import numpy as np
 from ..backend import Array, keep_floats
 from ..batch import Batch
 from ..optim import Optimizer
+from ..parameters import per_task
 from ..training import NonFinite
 from .meta import Adaptation, PolicyObjective, score
 from .policy import PPO, Decisions, PolicyLoss, Reinforce
@@ -48,7 +49,7 @@ class Inner:
 
     def adaptation(self, theta: Array, played: Round) -> Adaptation:
         """From theta, (P,)."""
-        return Adaptation(self.objective, theta, played.supports, self.alpha)
+        return Adaptation(self.objective, per_task(theta, len(played.value)), played.supports, self.alpha)
 
     def meta_gradient(self, adaptation: Adaptation, loss: PolicyLoss, played: Round) -> tuple[Array, Array, Any]:
         """Of the mean over tasks of a loss of the query decisions: losses (T,), theta_bar (P,), the loss's cache."""
@@ -56,7 +57,7 @@ class Inner:
         y, run = network.forward(theta_K, played.query.x)
         losses, cache = loss.forward(y, played.query.y)
         T = len(losses)
-        dquery = np.empty_like(theta_K)
+        dquery = np.empty(theta_K.shape, theta_K.dtype)  # theta_K may be a view with stride 0
         network.backward(run, loss.backward(cache, np.full(T, 1 / T, theta_K.dtype)), dquery)  # (meta_policy.4)
         theta_bar = adaptation.back(dquery, self._scores(adaptation, played)).sum(axis=0)
         if not np.isfinite(theta_bar).all():
@@ -93,7 +94,7 @@ class MetaTrustRegion:
     """
 
     delta: float
-    damping: float = 1e-3
+    damping: float = 1e-2
     iterations: int = 6
     tries: int = 15
     every: int = 8

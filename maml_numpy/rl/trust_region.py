@@ -23,7 +23,7 @@ def fisher_vector_product(network: Network, run: Pass, distribution: Distributio
     v: (P,), how the parameters move, or (T, P), those of each task, which then has an F of its own.
     weight: of each decision, (N,) or (T, N), in the place of 1/N.
     """
-    product = np.empty_like(v)
+    product = np.empty(v.shape, v.dtype)  # v may be a view with stride 0
     y_dot: Any = network.tangent(run, v)[-1]  # (trust_region.1)
     weight = 1 / y_dot.shape[-2] if weight is None else weight[..., None]
     y_bar = weight * distribution.fisher_times(taken, y_dot)  # (trust_region.2)
