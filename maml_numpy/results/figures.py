@@ -38,6 +38,8 @@ METHODS: dict[str, tuple[str, LineStyle]] = {
     "REINFORCE": (ORANGE, "-."), "TRPO": (GREEN, DASH_DOT_DOT),
     "ANIL": (RED, "-"), "BOIL": (RED, "--"), "MAML++": (PURPLE, "-"), "prototypes": (ORANGE, "-"),
     "ridge head": (ORANGE, "-."), "ordinary classifier": (BLACK, "--"), "nearest neighbour": (BLACK, ":"),
+    "LVC": (BLUE, "-"), "as first published": (RED, "--"), "between LVC and DiCE": (SKY, "-"), "DiCE": (GREEN, "-."),
+    "exact": (PURPLE, "-"), "pretrained on all tasks": (ORANGE, "--"),
     "variational": (PURPLE, "-"), "deterministic": (GREEN, "--"),
 }
 TUNED_STYLE: LineStyle = (0, (1, 1.5))
