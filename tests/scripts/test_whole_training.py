@@ -47,7 +47,7 @@ def test_jax_in_one_call_takes_the_steps_of_jax_in_many_and_of_this_project():
     step = meta.jax_compiled(p).step
     assert agree([step(*batch) for batch in batches], np.asarray(losses))
     pairs = iter([(Batch(*batch[:2]), Batch(*batch[2:])) for batch in batches])
-    updates = list(train(sinusoid.algorithm(SMALL, "maml"), Adam(SMALL.beta), p.theta, lambda: next(pairs),
+    updates = list(train(sinusoid.METHODS["maml"].algorithm(SMALL), Adam(SMALL.beta), p.theta, lambda: next(pairs),
                          SMALL.iterations))
     assert agree(losses, np.array([update.loss for update in updates]))
     theta, state = updates[-1].theta, updates[-1].state
