@@ -1,7 +1,8 @@
-"""Claims about policies that adapt: the way along and back through inner steps on trajectories of their own."""
+"""Claims about policies that adapt: the way along and back through inner steps on trajectories of their own, the
+meta-gradient, and the Fisher matrix of the adapted policies."""
 
-from typing import Any, Callable, Iterator
 from functools import partial
+from typing import Any, Callable, Iterator
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from ..network import Network
 from ..rl.estimators import LoadedDice
 from ..rl.gaussian import Gaussian, LogSigma
 from ..rl.meta import Adaptation, PolicyObjective, score
+from ..rl.meta_updates import Inner, Round
 from ..rl.policy import Categorical, Decisions, Distribution, Reinforce
 from .judge import COMPLEX_TOLERANCE, Claim, DirectionClaim, verdict
 from .problems import T, theta_of
@@ -20,6 +22,8 @@ H = 3  # decisions of a trajectory
 N = 2 * H
 D = 4
 STEPS = 2
+MOVE = 1e-4  # times i: what is left out of a second derivative by it is of the order of its square
+MOVE_TOLERANCE = 1e-6
 
 
 def cases() -> Iterator[tuple[str, Callable[[], Iterator[Any]]]]:
@@ -30,6 +34,8 @@ def cases() -> Iterator[tuple[str, Callable[[], Iterator[Any]]]]:
             name = f"meta_policy, {type(distribution).__name__}, {type(loss).__name__}"
             name += f", zeta {loss.zeta}" if isinstance(loss, LoadedDice) else ""
             yield name, partial(adaptation_claims, name, loss)
+        name = f"meta_policy, {type(distribution).__name__}, outer"
+        yield name, partial(outer_claims, name, distribution)
 
 
 def policy_network(distribution: Distribution) -> Network:
@@ -78,3 +84,38 @@ def adaptation_claims(subject: str, loss: Any) -> Iterator[Any]:
         y, _ = objective.network.forward(v, batch.x)
         return (value[:, None] * played * distribution.log_prob(distribution.at(y, batch.y.action))).sum()
     yield Claim(subject, "score", score(objective.network, distribution, own, batch, value), log_probability, own)
+
+
+def outer_claims(subject: str, distribution: Distribution) -> Iterator[Any]:
+    """The meta-gradient with the chances of the draws and without, and the Fisher matrix against the divergence."""
+    rng, loss = np.random.default_rng(38), Reinforce(distribution=distribution)
+    objective = PolicyObjective(policy_network(distribution), LoadedDice(0.0, H, distribution=distribution))
+    theta = theta_of(objective.network, rng, False)
+    supports = [trajectories(rng, objective.network, distribution, theta) for _ in range(STEPS)]
+    query, value = trajectories(rng, objective.network, distribution, theta), rng.standard_normal(T)
+    played = Round(supports, query, value)
+    others = np.array([np.delete(value, t).mean() for t in range(T)])
+    plain, scored = (Inner(objective, [0.2, 0.1], with_score) for with_score in (False, True))
+    at = plain.adaptation(theta, played)
+
+    def outputs(v: Array) -> Any:
+        return objective.network.forward(plain.adaptation(v, played).thetas[-1], query.x)[0]
+
+    def chances(v: Array) -> Any:
+        total = 0.0
+        for theta_k, support in zip(plain.adaptation(v, played).thetas, supports):
+            y, _ = objective.network.forward(theta_k, support.x)
+            log_prob = distribution.log_prob(distribution.at(y, support.y.action)) * (support.y.weight > 0)
+            total = total - ((value - others)[:, None] * log_prob).sum() / T
+        return total
+    yield Claim(subject, "theta_bar", plain.meta_gradient(at, loss, played)[1],
+                lambda v: loss.forward(outputs(v), query.y)[0].mean(), theta)
+    yield Claim(subject, "theta_bar with scores", scored.meta_gradient(at, loss, played)[1],
+                lambda v: loss.forward(outputs(v), query.y)[0].mean() + chances(v), theta)
+    old, times = distribution.at(outputs(theta), query.y.action), plain.fisher(at, query)
+    shares = query.y.weight / query.y.weight.sum(axis=1, keepdims=True) / T
+    u, v = rng.standard_normal((2, theta.size))
+    moved = distribution.kl(old, distribution.at(outputs(theta + 1j * MOVE * v), query.y.action))
+    second = -2 * (shares * moved.real).sum() / MOVE ** 2
+    yield verdict(subject, "<v, F v>", "divergence", v @ times(v), second, MOVE_TOLERANCE)
+    yield verdict(subject, "<u, F v> = <v, F u>", "symmetry", u @ times(v), v @ times(u), COMPLEX_TOLERANCE)

@@ -8,7 +8,7 @@ from typing import Any, Sequence
 import numpy as np
 
 from ..backend import Array
-from ..batch import Batch
+from ..batch import Batch, check_inputs
 from ..network import Network
 from ..objectives import Supervised
 from ..parameters import per_task
@@ -23,10 +23,10 @@ class PolicyObjective(Supervised):
 
     def check(self, theta: Array, batch: Batch, name: str) -> None:
         """Raise ValueError unless the observations and the decisions fit the network and each other."""
+        self.layout.check(theta)
+        check_inputs(batch.x, f"{name} x", self.network.D, theta)
         decisions: Decisions = batch.y
         T, N = batch.x.shape[:2]
-        if batch.x.shape != (T, N, self.network.D):
-            raise ValueError(f"{name} x must be (T, N, {self.network.D}), got {batch.x.shape}")
         for field, value in decisions._asdict().items():
             if value is not None and value.shape[:2] != (T, N):
                 raise ValueError(f"{name} {field} must be (T, N) = ({T}, {N}), got {value.shape}")

@@ -1,6 +1,6 @@
 """The loop of meta-reinforcement learning: play, adapt, play again, improve. Told in derivations/32_meta_policy.md."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, Generator, Sequence
 
@@ -84,7 +84,7 @@ class MetaPolicyTrainer:
         """The same, in this process. Raises ValueError for a device other than the CPU."""
         if library is not np:
             raise ValueError("policies are trained on the CPU: families of environments run there")
-        return replace(self)
+        return self
 
     def updates(self, start: Progress, rng: np.random.Generator) -> Generator[Progress, None, None]:
         """Iterate until there were `iterations`, yielding after each; what to know of it is in `Progress.metrics`."""

@@ -4,8 +4,7 @@ Derived in derivations/32_meta_policy.md.
 """
 
 from dataclasses import dataclass
-from math import sqrt
-from typing import Any, NamedTuple, Protocol, Sequence
+from typing import Any, Callable, NamedTuple, Protocol, Sequence
 
 import numpy as np
 
@@ -16,8 +15,7 @@ from ..parameters import per_task
 from ..training import NonFinite
 from .meta import Adaptation, PolicyObjective, score
 from .policy import PPO, Decisions, PolicyLoss, Reinforce
-from .trust_region import TRPOState, conjugate_gradients, fisher_vector_product
-
+from .trust_region import TRPOState, conjugate_gradients, fisher_vector_product, longest_step
 
 SHRINK = 0.8  # of a step that went too far
 
@@ -64,6 +62,20 @@ class Inner:
             raise NonFinite("the meta-gradient is not finite; a smaller alpha may help")
         return losses, theta_bar, cache
 
+    def fisher(self, adaptation: Adaptation, query: Batch, every: int = 1) -> Callable[[Array], Array]:
+        """v (P,) -> F_meta v, of the mean over tasks and over one decision in `every` of the query."""
+        network, distribution = self.objective.network, self.objective.criterion.distribution
+        some: Any = Decisions(*(None if column is None else column[:, ::every] for column in query.y))
+        y, run = network.forward(adaptation.thetas[-1], query.x[:, ::every])
+        taken, T = distribution.at(y, some.action), len(y)
+        weight = some.weight / (T * some.weight.sum(axis=1, keepdims=True))
+
+        def times(v: Array) -> Array:
+            moved = adaptation.along(np.broadcast_to(v, (T, v.size)))  # (meta_policy.6)
+            product = fisher_vector_product(network, run, distribution, taken, moved, weight)
+            return adaptation.back(product).sum(axis=0)  # (meta_policy.7)
+        return times
+
     def _scores(self, adaptation: Adaptation, played: Round) -> list[Array]:
         """Of each step; the baseline of a task is the mean value of the others, which know nothing of its draws."""
         if not self.scored:
@@ -88,8 +100,9 @@ class MetaUpdate(Protocol):
 class MetaTrustRegion:
     """A step along the natural gradient of the adapted policies, as long as their mean divergence allows.
 
-    delta: that divergence, in nats. damping: times the identity. iterations: of conjugate gradients. tries: of the
-    step, each SHRINK times as long as the one before. every: the Fisher matrix is that of every so manieth decision.
+    delta: that divergence, in nats. damping: times the identity. iterations: of conjugate gradients.
+    tries: of the step, each SHRINK times as long as the one before.
+    every: the Fisher matrix is the mean over one decision in so many.
     Raises ValueError for a number out of range.
     """
 
@@ -114,35 +127,27 @@ class MetaTrustRegion:
         """See `MetaUpdate`."""
         network, distribution = inner.objective.network, inner.objective.criterion.distribution
         adaptation = inner.adaptation(theta, played)
-        losses, theta_bar, cache = inner.meta_gradient(adaptation, Reinforce(distribution=distribution), played)
-        T, (x, decisions) = len(losses), played.query
-        some: Any = Decisions(*(None if column is None else column[:, ::self.every] for column in decisions))
-        y, run = network.forward(adaptation.thetas[-1], x[:, ::self.every])
-        taken = distribution.at(y, some.action)
-        weight = some.weight / (T * some.weight.sum(axis=1, keepdims=True))
+        _, theta_bar, cache = inner.meta_gradient(adaptation, Reinforce(distribution=distribution), played)
+        x, decisions = played.query
+        old, times = cache.taken, inner.fisher(adaptation, played.query, self.every)
 
-        def times(v: Array) -> Array:
-            moved = adaptation.along(np.broadcast_to(v, (T, v.size)))  # (meta_policy.6)
-            product = fisher_vector_product(network, run, distribution, taken, moved, weight)
-            return adaptation.back(product).sum(axis=0) + self.damping * v  # (meta_policy.7)
+        def damped(v: Array) -> Array:
+            return times(v) + self.damping * v
 
-        s = conjugate_gradients(times, theta_bar, self.iterations)
-        curvature, old = float(s @ times(s)), cache.taken
+        def judged(tried: Array) -> tuple[float, float]:
+            theta_K = inner.adaptation(tried, played).thetas[-1]
+            new = distribution.at(network.forward(theta_K, x)[0], decisions.action)
+            log_ratio = distribution.log_prob(new) - distribution.log_prob(old)
+            return (_mean(np.expm1(log_ratio) * decisions.advantage, decisions),
+                    _mean(distribution.kl(old, new), decisions))
+
+        s = conjugate_gradients(damped, theta_bar, self.iterations)
+        found = longest_step(theta, s, float(s @ damped(s)), self.delta, SHRINK, self.tries, judged)
         metrics = {"loss": 0.0, "kl": 0.0, "entropy": _mean(distribution.entropy(old), decisions),
                    "tries": float(self.tries)}
-        if curvature > 0:
-            step = sqrt(2 * self.delta / curvature)
-            for j in range(self.tries):
-                tried = (theta - step * SHRINK ** j * s).astype(theta.dtype)
-                theta_K = inner.adaptation(tried, played).thetas[-1]
-                new = distribution.at(network.forward(theta_K, x)[0], decisions.action)
-                log_ratio = distribution.log_prob(new) - distribution.log_prob(old)
-                gain = _mean(np.expm1(log_ratio) * decisions.advantage, decisions)
-                distance = _mean(distribution.kl(old, new), decisions)
-                if gain > 0 and distance <= self.delta:
-                    metrics |= {"loss": -gain, "kl": distance, "tries": float(j)}
-                    theta = tried
-                    break
+        if found:
+            theta = found.theta
+            metrics |= {"loss": -found.gain, "kl": found.divergence, "tries": float(found.tries)}
         return theta, TRPOState(state.t + 1), metrics
 
 

@@ -5,7 +5,7 @@ Schulman et al. 2015, arXiv:1502.05477. Derived in derivations/20_trust_region.m
 
 from dataclasses import dataclass
 from math import sqrt
-from typing import Any, Callable, NamedTuple
+from typing import Any, Callable, NamedTuple, Optional
 
 import numpy as np
 
@@ -51,6 +51,34 @@ def conjugate_gradients(times: Callable[[Array], Array], b: Array, iterations: i
         rr, before = float(r @ r), rr
         p = r + rr / before * p  # (trust_region.6)
     return s
+
+
+class Step(NamedTuple):
+    """A step that was taken: theta after it, (P,), the number of tries before it, its gain and its divergence."""
+
+    theta: Array
+    tries: int
+    gain: float
+    divergence: float
+
+
+def longest_step(theta: Array, s: Array, curvature: float, delta: float, shrink: float, tries: int,
+                 judged: Callable[[Array], tuple[float, float]]) -> Optional[Step]:
+    """The longest of some steps along -s that gains something and stays within a divergence; None where none does.
+
+    curvature: s times the matrix times s. delta: the divergence; the first step is as long as it allows where the
+    matrix is all there is to it, and each next `shrink` times as long, for so many tries.
+    judged: theta -> the gain and the divergence there.
+    """
+    if curvature <= 0:
+        return None
+    length = sqrt(2 * delta / curvature)  # (trust_region.8)
+    for j in range(tries):
+        tried = theta - length * shrink ** j * s  # (trust_region.9)
+        gain, divergence = judged(tried)
+        if gain > 0 and divergence <= delta:
+            return Step(tried, j, gain, divergence)
+    return None
 
 
 class TRPOState(NamedTuple):
@@ -105,20 +133,17 @@ class TrustRegion:
             product = fisher_vector_product(network, run, distribution, old, v)
             return product + self.damping * v  # (trust_region.7)
 
+        def judged(tried: Array) -> tuple[float, float]:
+            new = distribution.at(network.forward(tried, x)[0], decisions.action)
+            log_ratio = distribution.log_prob(new) - distribution.log_prob(old)
+            gain = float((np.expm1(log_ratio) * decisions.advantage).mean())  # (trust_region.10)
+            return gain, float(distribution.kl(old, new).mean())
+
         s = conjugate_gradients(times, dtheta, self.iterations)
-        curvature = float(s @ times(s))
+        found = longest_step(theta, s, float(s @ times(s)), self.delta, 0.5, self.halvings, judged)
         metrics = {"loss": 0.0, "kl": 0.0, "entropy": float(distribution.entropy(old).mean()),
                    "halvings": float(self.halvings)}
-        if curvature > 0:
-            step = sqrt(2 * self.delta / curvature)  # (trust_region.8)
-            for halvings in range(self.halvings):
-                tried = theta - step * 0.5 ** halvings * s  # (trust_region.9)
-                new = distribution.at(network.forward(tried, x)[0], decisions.action)
-                log_ratio = distribution.log_prob(new) - distribution.log_prob(old)
-                gain = float((np.expm1(log_ratio) * decisions.advantage).mean())  # (trust_region.10)
-                distance = float(distribution.kl(old, new).mean())
-                if gain > 0 and distance <= self.delta:
-                    metrics |= {"loss": -gain, "kl": distance, "halvings": float(halvings)}
-                    theta = tried
-                    break
+        if found:
+            theta = found.theta
+            metrics |= {"loss": -found.gain, "kl": found.divergence, "halvings": float(found.tries)}
         return theta, TRPOState(state.t + 1), metrics

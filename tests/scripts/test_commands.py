@@ -13,7 +13,7 @@ import plateau
 import pytest
 import strict
 import study
-from benchmarks import convolution, devices, memory, meta, modes, table, timing
+from benchmarks import characters, convolution, devices, memory, meta, modes, table, timing
 from helpers.commands import exit_code
 from maml_numpy import backend
 from maml_numpy.cli.console import ROOT
@@ -77,6 +77,22 @@ def test_benchmark_of_a_convolution(job, monkeypatch, capsys):
     monkeypatch.setitem(convolution.PEERS, "half", lambda p: [(gradient / 2, step) for gradient, step in ours(p)])
     assert modes.MODES["convolution"](job) is None
     assert "half computes another gradient" in capsys.readouterr().err
+
+
+def test_benchmark_of_characters(job, monkeypatch, capsys):
+    monkeypatch.setattr(characters, "SETTINGS", {"mlp": {"network": "mlp"},
+                                                 "conv": {"network": "conv", "filters": 2, "shard": 1}})
+    monkeypatch.setattr(characters, "TASKS", (2,))
+    monkeypatch.setattr(characters, "MLP_PEERS", ("maml_numpy", "torch loop"))
+    for name in list(characters.PEERS):
+        if name.startswith("JAX"):  # it takes seconds to compile
+            monkeypatch.delitem(characters.PEERS, name)
+    monkeypatch.setattr(characters, "peak", lambda name, network, T: 2 ** 20)
+    assert modes.MODES["characters"](job)["memory of maml_numpy"] == 2 ** 20  # with PyTorch, the gradients agree
+    ours = characters.ours
+    monkeypatch.setitem(characters.PEERS, "torch loop", lambda p: (ours(p)[0] / 2, ours(p)[1]))
+    assert modes.MODES["characters"](job) is None
+    assert "torch loop computes another gradient" in capsys.readouterr().err
 
 
 def test_benchmark_of_a_device(job, monkeypatch, tmp_path):
