@@ -105,19 +105,18 @@ class Adapting:
     family: Callable[[Any], Family]
     anchors: Callable[[Any, Any], Mapping[str, Array]]
     groups: Callable[[Any], Mapping[str, Array]] | None = None
-    ships: bool = False
 
     methods = METHODS
     own = None
     screen = None
+    ships = False
     devices = ("cpu",)
     processes = "one"
     presets = NO_PRESETS
 
-    def __reduce__(self) -> Any:
-        """To another process an experiment goes by its name."""
-        from . import find
-        return find, (self.name,)
+    def method(self, name: str) -> AdaptingMethod:
+        """The method of this name. Raises ValueError for an unknown name."""
+        return self.methods[choose("method", name, self.methods)]
 
     def title(self, name: str) -> str:
         """Of a method, or of the untrained start."""
@@ -148,7 +147,7 @@ class Adapting:
 
     def inner(self, config: Any, method: str, alpha: Any) -> Inner:
         """The inner loop of a method; the untrained start adapts as the first method does."""
-        chosen = self.methods[choose("method", "lvc" if method == UNTRAINED else method, self.methods)]
+        chosen = self.method("lvc" if method == UNTRAINED else method)
         loss = chosen.loss(config, self.family(config).distribution)
         return Inner(PolicyObjective(self.network(config), loss), alpha, chosen.scored)
 
@@ -158,7 +157,7 @@ class Adapting:
         update: Any = MetaTrustRegion(config.delta)
         if config.outer == "ppo":
             update = MetaPPO(Adam(config.beta), config.updates, config.eps)
-        steps = config.K if self.methods[choose("method", method, self.methods)].adapts else 0
+        steps = config.K if self.method(method).adapts else 0
         return MetaPolicyTrainer(practice, self.inner(config, method, config.alpha), update,
                                  self.start(config, method, seed), np.random.default_rng([seed, 1]),
                                  config.iterations, config.tasks, steps)
@@ -216,7 +215,7 @@ class Adapting:
         first = tests[0]
         figures = {"paths": pictures.paths(first.found, f"{self.name}, {self.title(first.method)}: one trajectory of "
                                                         "each of four unseen tasks")}
-        curves = {self.title(test.method): test.metrics for test in tests if test.metrics}
+        curves = {self.title(test.method): test.metrics for test in tests if test.metrics and test.seed == first.seed}
         if curves:
             figures["training"] = pictures.adaptation_curves(curves, f"{self.name}: returns in training")
         plain_found = {title: [{name: value for name, value in each.items() if name not in ("paths", "lengths")}

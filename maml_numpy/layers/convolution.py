@@ -148,12 +148,12 @@ class Convolution(Layer):
         tile before met the same weights.
         """
         *T, N = lead
+        own = W.ndim > 2
         most = max(1, PATCHES // (self.height_out * self.width_out * self.kernel ** 2 * self.C_in))
         tasks = max(1, most // N)
         for t in range(0, T[0] if T else 1, tasks):
             for n in range(0, N, most):
                 examples, place = slice(n, min(n + most, N)), slice(t, t + tasks)
-                own = W.ndim > 2
                 yield (place, examples) if T else examples, place if own else ..., n == 0 and (own or t == 0)
 
     def _patches(self, image: Array) -> Array:

@@ -135,8 +135,9 @@ class Corners(Points):
     """Walks from near the origin to one of the four corners (±2, ±2), in steps of up to 0.2 in both directions.
 
     reward: "progress" pays how much nearer to the goal each step leads, where no other corner is nearer and the sum of
-        the coordinates' sizes is at least 0.5; walking straight pays about 2.6. This is the exploration task in the
-        code of Rothfuss et al. (2019, arXiv:1810.06784). "sparse" pays 1 - distance where that is positive.
+        the coordinates' sizes is at least 0.5; walking straight pays about 2.6. Stepping out of there costs nothing, so
+        stepping in again pays again. This is the exploration task in the code of Rothfuss et al. (2019,
+        arXiv:1810.06784). "sparse" pays 1 - distance where that is positive.
     horizon: decisions of an episode, at least 1; none ends earlier.
     Raises ValueError for another reward, or a horizon below 1.
     """

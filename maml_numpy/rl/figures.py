@@ -80,7 +80,7 @@ def paths(found: Mapping[str, Any], title: str) -> "Figure":
             ax.plot(x, y, color=BLUE if last else shades[k], lw=1.6 if last else 1, ls="-" if k else ":", label=label)
         ax.plot(*goals[task], marker="*", ms=14, color=BLACK, ls="", label="goal")
         ax.plot(0, 0, marker="o", ms=5, color=BLACK, ls="", mfc="none", label="start")
-        ax.set(aspect="equal", title=f"task {task + 1}")
+        ax.set(aspect="equal", title=f"task {task + 1}", xlabel="x", ylabel="" if task else "y")
         ax.set_adjustable("datalim")
         ax.grid(alpha=0.25)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(every) + 2, frameon=False)

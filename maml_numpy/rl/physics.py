@@ -93,28 +93,47 @@ class PendulumRanges:
         _check_ranges(self)
 
 
-class CartPoles:
+class Drawn:
+    """What families with physics of each task's own have in common.
+
+    kind: the named tuple of tasks, whose fields are those of the ranges.
+    """
+
+    kind: Any
+
+    def __init__(self, ranges: Any, horizon: int):
+        self.ranges, self.horizon = ranges, at_least_one("horizon", horizon)
+
+    def sample(self, rng: np.random.Generator, T: int) -> Any:
+        """Draw the physics of T >= 1 tasks."""
+        bounds: list[Range] = [getattr(self.ranges, field.name) for field in fields(self.ranges)]
+        return self.kind(*(rng.uniform(low, high, at_least_one("T", T)) for low, high in bounds))
+
+    def check(self, tasks: Any) -> None:
+        """Raise ValueError for physics outside the ranges."""
+        T = np.shape(tasks[0])
+        for name, value in tasks._asdict().items():
+            low, high = getattr(self.ranges, name)
+            expect(value, (), (value >= low) & (value <= high), name, f"(T,) in [{low}, {high}]")
+            if value.shape != T:
+                raise ValueError(f"{name} must be of {T[0]} tasks, got {len(value)}")
+
+
+class CartPoles(Drawn):
     """Poles to balance on carts by pushing left (0) or right (1); each decision pays 1.
 
     Walkers see place, speed, angle and spin. An episode ends when the cart is 2.4 m away or the pole leans by 12°.
     horizon: decisions of an episode, at least 1, else ValueError.
     """
 
+    kind = CartPoleTasks
     D = 4
     actions = 2
     seconds = 0.02
 
     def __init__(self, ranges: CartPoleRanges = CartPoleRanges(), horizon: int = 200):
+        super().__init__(ranges, horizon)
         self.distribution: Distribution = Categorical()
-        self.ranges, self.horizon = ranges, at_least_one("horizon", horizon)
-
-    def sample(self, rng: np.random.Generator, T: int) -> CartPoleTasks:
-        """Draw the physics of T >= 1 carts."""
-        return CartPoleTasks(*_draw(rng, self.ranges, T))
-
-    def check(self, tasks: CartPoleTasks) -> None:
-        """Raise ValueError for physics outside the ranges."""
-        _check_tasks(tasks, self.ranges)
 
     def start(self, rng: np.random.Generator, tasks: CartPoleTasks, N: int) -> Motion:
         """All four numbers uniform in [-0.05, 0.05]."""
@@ -138,7 +157,7 @@ class CartPoles:
         return after, np.ones(ended.shape, np.float32), ended
 
 
-class Pendulums:
+class Pendulums(Drawn):
     """Pendulums to swing up and hold by a torque, the action in units of 2 N m; what is above 1 is clipped.
 
     Walkers see the cosine and the sine of the angle, and the spin. A decision pays minus (angle² + 0.1 spin² + 0.001
@@ -146,22 +165,15 @@ class Pendulums:
     horizon: decisions of an episode, at least 1, else ValueError.
     """
 
+    kind = PendulumTasks
     D = 3
     actions = 1
     torque = 2.0
     seconds = 0.05
 
     def __init__(self, ranges: PendulumRanges = PendulumRanges(), horizon: int = 200):
+        super().__init__(ranges, horizon)
         self.distribution: Distribution = Gaussian()
-        self.ranges, self.horizon = ranges, at_least_one("horizon", horizon)
-
-    def sample(self, rng: np.random.Generator, T: int) -> PendulumTasks:
-        """Draw the physics of T >= 1 pendulums."""
-        return PendulumTasks(*_draw(rng, self.ranges, T))
-
-    def check(self, tasks: PendulumTasks) -> None:
-        """Raise ValueError for physics outside the ranges."""
-        _check_tasks(tasks, self.ranges)
 
     def start(self, rng: np.random.Generator, tasks: PendulumTasks, N: int) -> Swing:
         """The angle uniform in [-pi, pi], the spin in [-1, 1]."""
@@ -183,18 +195,3 @@ class Pendulums:
         spin = np.clip(state.spin + self.seconds * faster, -8, 8)
         after = Swing(state.angle + self.seconds * spin, spin)
         return after, reward.astype(np.float32), np.zeros(lean.shape, bool)
-
-
-def _draw(rng: np.random.Generator, ranges: Any, T: int) -> list[Array]:
-    """Of every field of the ranges, T numbers."""
-    bounds: list[Range] = [getattr(ranges, field.name) for field in fields(ranges)]
-    return [rng.uniform(low, high, at_least_one("T", T)) for low, high in bounds]
-
-
-def _check_tasks(tasks: Any, ranges: Any) -> None:
-    T = np.shape(tasks[0])
-    for name, value in tasks._asdict().items():
-        low, high = getattr(ranges, name)
-        expect(value, (), (value >= low) & (value <= high), name, f"(T,) in [{low}, {high}]")
-        if value.shape != T:
-            raise ValueError(f"{name} must be of {T[0]} tasks, got {len(value)}")
