@@ -80,21 +80,20 @@ class Norm(Layer):
     def curvature(self, params: Views, cache: NormCache, dy: Array, dx_bar: Optional[Array],
                   dparams_bar: Optional[Views]) -> Optional[Array]:
         """dy, dx_bar (T, N, D), dscale_bar -> x_bar (T, N, D)."""
-        x_hat_bar: Any = 0.0
-        phi: Any = 0.0  # of one of the n that are normalised together
+        x_bar = None
         if dx_bar is not None:
-            u, v = self._view(dx_bar), self._scaled(params, self._view(dy))
-            ux, vx = self._mean(u * cache.x_hat), self._mean(v * cache.x_hat)
-            x_hat_bar = -cache.inverse * (vx * u + ux * v)  # (normalisation.10)
-            phi = cache.inverse * (self._mean(u * v) - self._mean(u) * self._mean(v) - ux * vx)  # (normalisation.12)
+            u, v, x_hat = self._view(dx_bar), self._scaled(params, self._view(dy)), cache.x_hat
+            u_mean, v_mean = self._mean(u), self._mean(v)
+            u_hat, v_hat = self._mean(u * x_hat), self._mean(v * x_hat)  # (normalisation.10)
+            c = self._mean(u * v) - u_mean * v_mean - 3 * u_hat * v_hat  # (normalisation.11)
+            x_bar = v_hat * u + u_hat * v
+            x_bar += c * x_hat
+            x_bar -= v_hat * u_mean + u_hat * v_mean
+            x_bar *= -cache.inverse * cache.inverse  # (normalisation.12)
         if dparams_bar is not None and self.scale:
-            x_hat_bar = x_hat_bar + self._param(dparams_bar["scale"]) * self._view(dy)  # (normalisation.11)
-        elif dx_bar is None:
-            return None
-        x_bar = self._projected(cache, x_hat_bar)
-        if dx_bar is not None:
-            x_bar -= cache.inverse * phi * cache.x_hat  # (normalisation.13)
-        return self._features(x_bar)
+            of_scale = self._projected(cache, self._param(dparams_bar["scale"]) * self._view(dy))  # (normalisation.13)
+            x_bar = of_scale if x_bar is None else x_bar + of_scale
+        return None if x_bar is None else self._features(x_bar)
 
     def gradient_curvature(self, params: Views, cache: NormCache, dy: Array, dx_bar: Optional[Array],
                            dparams_bar: Optional[Views], params_bar: Views) -> None:
