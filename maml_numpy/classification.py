@@ -33,8 +33,7 @@ class CrossEntropy:
         """logits y (T, N, M), labels target (T, N) -> losses (T,)."""
         p, log_p = log_softmax(y)  # (classification.1)
         true = one_hot(target, y.shape[-1], y)
-        of_label = (true * log_p).sum(axis=-1) / true.sum(axis=-1)  # 0 / 0 where no output has the label
-        return -1 / y.shape[-2] * of_label.sum(axis=-1), CrossEntropyCache(p, p - true)  # (classification.2)
+        return -1 / y.shape[-2] * (true * log_p).sum(axis=(-2, -1)), CrossEntropyCache(p, p - true)  # (classification.2)
 
     def backward(self, cache: CrossEntropyCache, dloss: Array) -> Array:
         """dloss (T,) -> dy (T, N, M)."""
@@ -52,8 +51,12 @@ class CrossEntropy:
 
 
 def one_hot(labels: Array, M: int, like: Array) -> Array:
-    """labels (..., N) from 0 to M - 1 -> 1 at each label and 0 elsewhere, (..., N, M), in the real dtype of `like`."""
-    return (labels[..., None] == array_module(like).arange(M)).astype(like.real.dtype)
+    """labels (..., N) from 0 to M - 1 -> 1 at each label and 0 elsewhere, (..., N, M), in the real dtype of `like`.
+
+    A label outside gives NaN: where labels cannot be read, as on a device or in a replay, the loss then says it.
+    """
+    hot = (labels[..., None] == array_module(like).arange(M)).astype(like.real.dtype)
+    return hot / hot.sum(axis=-1, keepdims=True)  # 0 / 0 where no place has the label
 
 
 def accuracy(y: Array, labels: Array) -> Array:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import strict
 
-from maml_numpy import algorithms, backend, experiments, inner, layers, losses, optim, runs
+from maml_numpy import algorithms, backend, classification, experiments, inner, layers, losses, optim, runs
 from maml_numpy.runs import checkpoint
 from maml_numpy.algorithms import MAML
 from maml_numpy.backend import to_device, to_host
@@ -46,7 +46,8 @@ CASES = [(f"{name}, {dtype.__name__}", run) for dtype in (np.float64, np.float32
 def test_everything_is_among_the_cases():
     names = [name for name, _ in CASES]
     assert len(names) == len(set(names))
-    found = [cls for module, method in ((layers, "tangent"), (losses, "curvature"), (algorithms, "meta_gradient"))
+    found = [cls for module, method in ((layers, "tangent"), (losses, "curvature"), (classification, "curvature"),
+                                   (algorithms, "meta_gradient"))
              for cls in catalogue.public(module, method) if not getattr(cls, "host_only", False)]
     assert len(found) > 13
     for cls in found:

@@ -126,6 +126,8 @@ class Ridge:
         """See `Head`."""
         xp, Y = array_module(X), one_hot(labels, self.ways, X)
         weight, scale = xp.exp(params["log_lambda"]), xp.exp(params["log_scale"])
+        count = Y.sum(axis=-2, keepdims=True)
+        Y = Y * (count / count)  # NaN for a class without an example, as prototypes have it
         G = X @ _transposed(X) + weight * xp.eye(X.shape[-2], dtype=Y.dtype)  # (heads.7)
         S = xp.linalg.solve(G, Y)  # (heads.8)
         W = _transposed(X) @ S  # (heads.9)

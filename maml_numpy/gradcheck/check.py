@@ -10,13 +10,13 @@ from typing import Any, Callable, Iterator, Optional
 import numpy as np
 
 from ..backend import Array
-from ..batch import Inputs
+from ..batch import Batch, Inputs
 from ..layers import Layer
 from .claims import objective_claims
 from .contract import cast, check_instance, check_layer_kind, described, needed
 from .judge import COMPLEX_TOLERANCE, Row, in_words, rows_of
 from .methods import Meta, algorithm_claims
-from .problems import N, N_QUERY, T, batch_of
+from .problems import N, N_QUERY, T, batch_of, episode_of
 from .rules import layer_claims, loss_claims
 
 LOSS = "forward", "backward", "curvature"
@@ -134,8 +134,7 @@ def objective_subjects(room: str, objective: Any, of_psi: Optional[Callable[[Arr
     theta = 0.6 * rng.standard_normal(objective.layout.size) if theta is None else theta
     theta, batch = cast((theta, batch), np.float64)
     if batch is None:
-        network = _network(objective, "check_objective", "batch")
-        batch = batch_of(network, rng, T, N)
+        batch = _drawing(objective, objective, rng, T, "check_objective", "batch")(N)
         try:
             objective.check(theta, batch, "batch")
         except ValueError:  # which may take no labels
@@ -155,12 +154,12 @@ def algorithm_subjects(room: str, algorithm: Any, support: Any = None, query: An
     while hasattr(inner, "algorithm"):
         inner = inner.algorithm
     objective = getattr(inner, "outer", None) or getattr(inner, "objective", None)
+    if support is None and hasattr(inner, "loss_network"):  # adapts without labels, on an input for each step
+        support = Inputs(rng.standard_normal((tasks, inner.K, _network(objective, "check_algorithm", "support").D)))
     if support is None or query is None:
-        network = _network(objective, "check_algorithm", "support and query")
-        if support is None and hasattr(inner, "loss_network"):  # adapts without labels, on an input for each step
-            support = Inputs(rng.standard_normal((tasks, inner.K, network.D)))
-        support = batch_of(network, rng, tasks, N) if support is None else support
-        query = batch_of(network, rng, tasks, N_QUERY) if query is None else query
+        draw = _drawing(inner, objective, rng, tasks)
+        support = draw(N) if support is None else support
+        query = draw(N_QUERY) if query is None else query
     theta, support, query = cast((theta, support, query), np.float64)
     yield _named(room, algorithm), partial(algorithm_claims, algorithm=algorithm, at=Meta(theta, support, query),
                                            zeros=zeros, recomputed=COMPLEX_TOLERANCE)
@@ -204,6 +203,19 @@ def _imported(path: Path) -> Any:
     except Exception as error:
         raise ValueError(f"{path} cannot be imported: {type(error).__name__}: {error}") from None
     return module
+
+
+def _drawing(subject: Any, objective: Any, rng: np.random.Generator, tasks: int, check: str = "check_algorithm",
+             what: str = "support and query") -> Callable[[int], Batch]:
+    """(examples) -> a batch for an algorithm or an objective; one that takes labels gets some of each class."""
+    if hasattr(subject, "head"):
+        D, ways = subject.network.D, subject.head.ways
+    else:
+        network = _network(objective, check, what)
+        if not getattr(getattr(objective, "criterion", None), "takes_labels", False):
+            return partial(batch_of, network, rng, tasks)
+        D, ways = network.D, network.M
+    return lambda examples: episode_of(D, ways, rng, tasks, max(examples, ways))
 
 
 def _network(objective: Any, check: str, what: str) -> Any:

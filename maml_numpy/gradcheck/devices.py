@@ -8,7 +8,7 @@ from typing import Any, Callable, Iterator
 
 import numpy as np
 
-from .. import algorithms, experiments, layers, losses
+from .. import algorithms, classification, experiments, layers, losses
 from ..backend import Array, to_device, to_host
 from ..experiments.regression import Regression
 from .catalogue import examples, public
@@ -69,6 +69,8 @@ def loss_case(loss: Any, shape: tuple[int, ...], dtype: Any) -> Run:
     """The three maps of a loss."""
     rng = np.random.default_rng(0)
     y, target, dy_bar = rng.standard_normal((3, *shape)).astype(dtype)
+    if getattr(loss, "takes_labels", False):
+        target = rng.integers(shape[-1], size=shape[:-1])
     dloss = np.array(rng.standard_normal(shape[:-2]), dtype)
 
     def run(move: Callable[[Any], Any]) -> dict[str, Any]:
@@ -95,7 +97,7 @@ def rule_cases(dtype: Any) -> Iterator[tuple[str, Run]]:
     for layer in on_devices(layers, "tangent"):
         for how, lead, leading in (("shared", (), (T, N)), ("per task", (T,), (T, N)), ("one task", (), (N,))):
             yield f"{described(layer)}, {how}", layer_case(layer, lead, leading, dtype)
-    for loss in on_devices(losses, "curvature"):
+    for loss in [*on_devices(losses, "curvature"), *on_devices(classification, "curvature")]:
         for how, shape in (("tasks", (T, N, M)), ("one task", (N, M))):
             yield f"{described(loss)}, {how}", loss_case(loss, shape, dtype)
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..algorithms import DAML, Embedding, LSLR, MAML, Reptile, Sharded
 from ..backend import Array
-from ..batch import Batch, Inputs
+from ..batch import Inputs
 from ..initialisers import he_normal
 from ..layers import Dense, Layer, Tanh, plus, write
 from ..losses import L1, MSE
@@ -22,7 +22,7 @@ from ..parameters import Views
 from ..rates import per_step
 from .judge import DirectionClaim, Row, fact, verdict
 from .methods import Meta, Phi, meta_gradient, stands_for
-from .problems import batch_of, tapped
+from .problems import batch_of, episode_of, tapped
 from .rules import layer_claims
 
 TASKS = 3
@@ -139,9 +139,8 @@ def drawn(algorithm: Any, rng: np.random.Generator) -> Meta:
         return drawn(algorithm.algorithm, rng)
     if isinstance(algorithm, Embedding):
         theta = algorithm.initial(algorithm.network.initialise(rng, he_normal, np.float64))
-        labels = np.tile(np.arange(5) % algorithm.head.ways, (TASKS, 1))
-        x = rng.standard_normal((2, TASKS, 5, algorithm.network.D))
-        return Meta(theta, Batch(x[0], labels), Batch(x[1], labels))
+        episode = partial(episode_of, algorithm.network.D, algorithm.head.ways, rng, TASKS)
+        return Meta(theta, episode(5), episode(5))
     objective = algorithm.outer if isinstance(algorithm, DAML) else algorithm.objective
     network, rest = objective.network, algorithm.layout.size - objective.layout.size
     theta = network.initialise(rng, he_normal, np.float64) + 0.1 * rng.standard_normal(objective.layout.size)

@@ -49,6 +49,12 @@ def batch_of(network: Network, rng: np.random.Generator, tasks: int, examples: i
     return Batch(*(rng.standard_normal((tasks, examples, width)) for width in (network.D, network.M)))
 
 
+def episode_of(D: int, ways: int, rng: np.random.Generator, tasks: int, examples: int) -> Batch:
+    """Random examples with labels, each class as often as the others or once more."""
+    return Batch(rng.standard_normal((tasks, examples, D)), rng.permuted(np.tile(np.arange(examples) % ways, (tasks, 1)),
+                                                                         axis=1))
+
+
 def theta_of(network: Network, rng: np.random.Generator, own: bool) -> Array:
     """He's weights, biases that are not zero; (P,), or (T, P) with every task's own."""
     theta = network.initialise(rng, he_normal, np.float64)

@@ -66,7 +66,9 @@ class Replayed:
     def meta_gradient(self, theta: Array, support: Any, query: Any) -> MetaGradient:
         """Return what the algorithm's `meta_gradient` returns, bit for bit.
 
-        Raises what that raises, and with strict TraceError where it cannot be replayed.
+        Raises what that raises, and with strict TraceError where it cannot be replayed. Nothing that is traced can be
+        read: what is wrong with values, such as a label out of range, shows as a loss that is not finite. Then the
+        algorithm itself is asked, which says it.
         """
         inputs = theta, support, query
         key: list[Any] = [type(support), type(query)]
@@ -78,7 +80,9 @@ class Replayed:
             return self.algorithm.meta_gradient(*inputs)
         try:
             program = self._programs.get(tuple(key))
-            return self._traced(tuple(key), inputs) if program is None else program(*inputs)
+            outcome = self._traced(tuple(key), inputs) if program is None else program(*inputs)
+            if np.isfinite(outcome.losses.sum()):
+                return outcome
         except TraceError as error:
             self._give_up(error)
         finally:

@@ -261,6 +261,30 @@ def test_batches_that_do_not_fit_are_refused(head, support, query, words):
             algorithm.logits(learned, support, query.x)
 
 
+@heads
+def test_labels_that_a_replay_cannot_read_are_named_all_the_same(head):
+    algorithm = Replayed(embedding(head), strict=True)
+    learned = algorithm.algorithm.initial(np.random.default_rng(1).standard_normal(
+        algorithm.algorithm.network.layout.size))
+    support, query = BAD
+    for _ in range(3):
+        assert np.isfinite(algorithm.meta_gradient(learned, support, query).losses).all()
+    with np.errstate(invalid="ignore"):
+        for bad, words in ((support.y + 1, "support y must be labels from 0 to 2, got 1 to 3"),
+                           (np.where(support.y == 2, 0, support.y), "support y of task 0 has no example of label 2")):
+            with pytest.raises(ValueError, match=words):
+                algorithm.meta_gradient(learned, support._replace(y=bad), query)
+        with pytest.raises(ValueError, match="query y must be labels from 0 to 2, got -1 to 1"):
+            algorithm.meta_gradient(learned, support, query._replace(y=query.y - 1))
+    assert np.isfinite(algorithm.meta_gradient(learned, support, query).losses).all()
+
+
+@heads
+def test_its_check_draws_labels_by_itself(head):
+    rows = check_algorithm(embedding(head, norm=False))
+    assert len(rows) > 5 and all(row.passed for row in rows)
+
+
 @pytest.mark.parametrize("call, words", [
     (lambda: Prototypes(1), "ways must be at least 2, got 1"),
     (lambda: Ridge(0), "ways must be at least 2, got 0"),
