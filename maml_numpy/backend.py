@@ -5,7 +5,9 @@ that arrays of another library with NumPy's interface take the same path. CuPy i
 imported only when asked for.
 """
 
-from typing import Any, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from typing import Any, Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -106,3 +108,12 @@ def keep_freed_memory() -> None:
     one untouched block is enough; elsewhere this does nothing.
     """
     np.empty(24 << 20, np.uint8)
+
+
+def in_threads(function: Callable[[Any], Any], items: Sequence[Any], threads: int) -> list[Any]:
+    """function(one) for each of some items, several at once; the results in their order. NumPy's products run at once
+    in several threads; each should have one BLAS thread."""
+    if threads == 1 or len(items) == 1:
+        return list(map(function, items))
+    with ThreadPoolExecutor(threads) as pool:
+        return [each.result() for each in [pool.submit(copy_context().run, function, one) for one in items]]

@@ -33,7 +33,8 @@ class CrossEntropy:
         """logits y (T, N, M), labels target (T, N) -> losses (T,)."""
         p, log_p = log_softmax(y)  # (classification.1)
         true = one_hot(target, y.shape[-1], y)
-        return -1 / y.shape[-2] * (true * log_p).sum(axis=(-2, -1)), CrossEntropyCache(p, p - true)  # (classification.2)
+        losses = -1 / y.shape[-2] * (true * log_p).sum(axis=(-2, -1))  # (classification.2)
+        return losses, CrossEntropyCache(p, p - true)
 
     def backward(self, cache: CrossEntropyCache, dloss: Array) -> Array:
         """dloss (T,) -> dy (T, N, M)."""

@@ -47,7 +47,7 @@ def test_everything_is_among_the_cases():
     names = [name for name, _ in CASES]
     assert len(names) == len(set(names))
     found = [cls for module, method in ((layers, "tangent"), (losses, "curvature"), (classification, "curvature"),
-                                   (algorithms, "meta_gradient"))
+                                        (algorithms, "meta_gradient"))
              for cls in catalogue.public(module, method) if not getattr(cls, "host_only", False)]
     assert len(found) > 13
     for cls in found:

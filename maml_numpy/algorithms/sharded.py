@@ -1,13 +1,11 @@
 """A meta-batch in shards: some tasks at a time, several shards at once. See derivations/08_maml.md."""
 
-from concurrent.futures import ThreadPoolExecutor
-from contextvars import copy_context
 from dataclasses import dataclass
 from functools import reduce
 from operator import add
 from typing import Any
 
-from ..backend import Array, array_module, tree_map
+from ..backend import Array, array_module, in_threads, tree_map
 from ..parameters import Layout
 from .algorithm import Algorithm, MetaGradient, check_tasks
 from .maml import MAML
@@ -48,12 +46,7 @@ class Sharded:
             return self.algorithm.meta_gradient(
                 theta, *(tree_map(kind, lambda part: part[begin:begin + self.tasks], batch)
                          for batch in (support, query)))
-        begins = range(0, T, self.tasks)
-        if self.threads == 1 or len(begins) == 1:
-            parts = list(map(shard, begins))
-        else:
-            with ThreadPoolExecutor(self.threads) as pool:
-                parts = [each.result() for each in [pool.submit(copy_context().run, shard, begin) for begin in begins]]
+        parts = in_threads(shard, range(0, T, self.tasks), self.threads)
         theta_bar = reduce(add, (len(part.losses) / T * part.theta_bar for part in parts))  # (maml.5)
         return MetaGradient(array_module(theta).concatenate([part.losses for part in parts]), theta_bar)
 

@@ -111,7 +111,7 @@ class Adapting:
     screen = None
     ships = False
     devices = ("cpu",)
-    processes = "one"
+    processes = "spare"
     presets = NO_PRESETS
 
     def method(self, name: str) -> AdaptingMethod:

@@ -13,7 +13,7 @@ from ..network import Network
 from ..rl.estimators import LoadedDice
 from ..rl.gaussian import Gaussian, LogSigma
 from ..rl.meta import Adaptation, PolicyObjective, score
-from ..rl.meta_updates import Inner, Round
+from ..rl.meta_updates import Inner, Round, above_others
 from ..rl.policy import Categorical, Decisions, Distribution, Reinforce
 from .judge import COMPLEX_TOLERANCE, Claim, DirectionClaim, verdict
 from .problems import T, theta_of
@@ -93,7 +93,7 @@ def outer_claims(subject: str, distribution: Distribution) -> Iterator[Any]:
     theta = theta_of(objective.network, rng, False)
     supports = [trajectories(rng, objective.network, distribution, theta) for _ in range(STEPS)]
     query, value = trajectories(rng, objective.network, distribution, theta), rng.standard_normal(T)
-    played = Round(supports, query, value)
+    played = Round(supports, query, above_others(value))
     others = np.array([np.delete(value, t).mean() for t in range(T)])
     plain, scored = (Inner(objective, [0.2, 0.1], with_score) for with_score in (False, True))
     at = plain.adaptation(theta, played)

@@ -51,8 +51,8 @@ def batch_of(network: Network, rng: np.random.Generator, tasks: int, examples: i
 
 def episode_of(D: int, ways: int, rng: np.random.Generator, tasks: int, examples: int) -> Batch:
     """Random examples with labels, each class as often as the others or once more."""
-    return Batch(rng.standard_normal((tasks, examples, D)), rng.permuted(np.tile(np.arange(examples) % ways, (tasks, 1)),
-                                                                         axis=1))
+    labels = rng.permuted(np.tile(np.arange(examples) % ways, (tasks, 1)), axis=1)
+    return Batch(rng.standard_normal((tasks, examples, D)), labels)
 
 
 def theta_of(network: Network, rng: np.random.Generator, own: bool) -> Array:

@@ -79,9 +79,11 @@ class Adaptation:
 def score(network: Network, distribution: Any, theta: Array, support: Batch, value: Array) -> Array:
     """value (T,) times the gradient of the log-probability of all decisions, (T, P). theta: (T, P)."""
     decisions: Decisions = support.y
-    played = np.ones_like(decisions.advantage) if decisions.weight is None else (decisions.weight > 0) * 1.0
+    played = np.ones_like(decisions.advantage)
+    if decisions.weight is not None:
+        played *= decisions.weight > 0
     scored = decisions._replace(advantage=np.broadcast_to(-value[:, None], played.shape), weight=played)
     found = np.empty(theta.shape, theta.dtype)  # theta may be a view with stride 0
     objective = PolicyObjective(network, Reinforce(distribution=distribution))
-    objective.gradient(theta, Batch(support.x, scored), np.ones(len(value)), found)
+    objective.gradient(theta, Batch(support.x, scored), np.ones(len(value), theta.real.dtype), found)
     return found

@@ -1,6 +1,6 @@
 """The loop of meta-reinforcement learning: play, adapt, play again, improve. Told in derivations/32_meta_policy.md."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any, Generator, Sequence
 
@@ -13,7 +13,7 @@ from ..parameters import Layout
 from ..rates import per_step
 from ..training import Progress
 from .families import Family
-from .meta_updates import Inner, MetaUpdate, Round
+from .meta_updates import Inner, MetaUpdate, Round, above_others
 from .trajectories import Trajectories, decisions, play, returns
 
 
@@ -81,10 +81,12 @@ class MetaPolicyTrainer:
         return Progress(0, float("nan"), self.theta, self.update.init(self.theta))
 
     def to(self, library: Any, processes: int = 1) -> "MetaPolicyTrainer":
-        """The same, in this process. Raises ValueError for a device other than the CPU."""
+        """The same, improved in so many threads; the result does not depend on how many. Raises ValueError for a device
+        other than the CPU."""
         if library is not np:
             raise ValueError("policies are trained on the CPU: families of environments run there")
-        return self
+        update: Any = self.update
+        return replace(self, update=replace(update, threads=processes))
 
     def updates(self, start: Progress, rng: np.random.Generator) -> Generator[Progress, None, None]:
         """Iterate until there were `iterations`, yielding after each; what to know of it is in `Progress.metrics`."""
@@ -97,7 +99,7 @@ class MetaPolicyTrainer:
             seconds = perf_counter() - began
             horizon = played[-1].reward.shape[-1]
             value = returns(played[-1]).mean(axis=1).astype(theta.dtype) / horizon
-            found = Round(supports, self.practice.decisions(played[-1], not self.inner.scored), value)
+            found = Round(supports, self.practice.decisions(played[-1], not self.inner.scored), above_others(value))
             theta, state, metrics = self.update.improve(self.inner, theta, state, found)
             metrics = {**{f"return_{k}": float(returns(one).mean()) for k, one in enumerate(played)},
                        "decisions": float(sum(one.alive.sum() for one in played)), "play_seconds": round(seconds, 3),

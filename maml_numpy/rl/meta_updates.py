@@ -4,11 +4,13 @@ Derived in derivations/32_meta_policy.md.
 """
 
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 from typing import Any, Callable, NamedTuple, Protocol, Sequence
 
 import numpy as np
 
-from ..backend import Array, keep_floats
+from ..backend import Array, in_threads, keep_floats
 from ..batch import Batch
 from ..optim import Optimizer
 from ..parameters import per_task
@@ -25,12 +27,29 @@ class Round(NamedTuple):
 
     supports: of each inner step the decisions that it learns from.
     query: the decisions of the adapted policy.
-    value: the mean return of the adapted policy, (T,), over the decisions of a trajectory.
+    surplus: `above_others` of its mean returns in the tasks, over the decisions of a trajectory, (T,); the others know
+        nothing of what was drawn in a task.
     """
 
     supports: Sequence[Batch]
     query: Batch
-    value: Array
+    surplus: Array
+
+    @property
+    def tasks(self) -> int:
+        """How many."""
+        return len(self.surplus)
+
+    def cut(self, tasks: int) -> list["Round"]:
+        """The same, so many tasks at a time."""
+        pieces = [slice(t, t + tasks) for t in range(0, self.tasks, tasks)]
+        return [Round([_some(batch, one) for batch in self.supports], _some(self.query, one), self.surplus[one])
+                for one in pieces]
+
+
+def above_others(value: Array) -> Array:
+    """By how much each of some values, (T,), is above the mean of the others."""
+    return (value - value.mean()) * (len(value) / (len(value) - 1))
 
 
 @dataclass(frozen=True)
@@ -47,7 +66,7 @@ class Inner:
 
     def adaptation(self, theta: Array, played: Round) -> Adaptation:
         """From theta, (P,)."""
-        return Adaptation(self.objective, per_task(theta, len(played.value)), played.supports, self.alpha)
+        return Adaptation(self.objective, per_task(theta, played.tasks), played.supports, self.alpha)
 
     def meta_gradient(self, adaptation: Adaptation, loss: PolicyLoss, played: Round) -> tuple[Array, Array, Any]:
         """Of the mean over tasks of a loss of the query decisions: losses (T,), theta_bar (P,), the loss's cache."""
@@ -77,23 +96,49 @@ class Inner:
         return times
 
     def _scores(self, adaptation: Adaptation, played: Round) -> list[Array]:
-        """Of each step; the baseline of a task is the mean value of the others, which know nothing of its draws."""
+        """Of each step."""
         if not self.scored:
             return []
-        T = len(played.value)
-        above = (played.value - (played.value.sum() - played.value) / (T - 1)) / T
-        return [score(self.objective.network, self.objective.criterion.distribution, theta, support, -above)
+        value = -played.surplus / played.tasks
+        return [score(self.objective.network, self.objective.criterion.distribution, theta, support, value)
                 for theta, support in zip(adaptation.thetas, played.supports)]  # (meta_policy.5)
 
 
 class MetaUpdate(Protocol):
-    """How theta is improved in one iteration."""
+    """How theta is improved in one iteration: a frozen dataclass, with a number of `threads` that does not change the
+    result."""
 
     def init(self, theta: Array) -> Any:
         """The state before the first: a named tuple of arrays and numbers."""
 
     def improve(self, inner: Inner, theta: Array, state: Any, played: Round) -> tuple[Array, Any, dict[str, float]]:
         """Return the new theta (P,), the new state, and numbers worth knowing."""
+
+
+class Share:
+    """Some tasks of a round, adapted from theta: what a trust region asks of them, each a mean over these tasks.
+
+    theta_bar: the meta-gradient, (P,). times: v -> the Fisher matrix times v. entropy: of the adapted policies.
+    tasks: how many there are.
+    """
+
+    def __init__(self, inner: Inner, theta: Array, played: Round, every: int):
+        self.inner, self.played, self.tasks = inner, played, played.tasks
+        self.distribution = inner.objective.criterion.distribution
+        adaptation = inner.adaptation(theta, played)
+        _, self.theta_bar, cache = inner.meta_gradient(adaptation, Reinforce(distribution=self.distribution), played)
+        self.old = cache.taken
+        self.times = inner.fisher(adaptation, played.query, every)
+        self.entropy = _mean(self.distribution.entropy(self.old), played.query.y)
+
+    def judged(self, theta: Array) -> Array:
+        """The gain and the divergence of policies that adapt from another theta, to the same trajectories: (2,)."""
+        x, decisions = self.played.query
+        theta_K = self.inner.adaptation(theta, self.played).thetas[-1]
+        new = self.distribution.at(self.inner.objective.network.forward(theta_K, x)[0], decisions.action)
+        log_ratio = self.distribution.log_prob(new) - self.distribution.log_prob(self.old)
+        return np.array([_mean(np.expm1(log_ratio) * decisions.advantage, decisions),
+                         _mean(self.distribution.kl(self.old, new), decisions)])
 
 
 @dataclass(frozen=True)
@@ -103,6 +148,7 @@ class MetaTrustRegion:
     delta: that divergence, in nats. damping: times the identity. iterations: of conjugate gradients.
     tries: of the step, each SHRINK times as long as the one before.
     every: the Fisher matrix is the mean over one decision in so many.
+    shard: tasks that are computed together, so that their arrays stay in the cache. threads: for several at once.
     Raises ValueError for a number out of range.
     """
 
@@ -111,10 +157,12 @@ class MetaTrustRegion:
     iterations: int = 6
     tries: int = 15
     every: int = 8
+    shard: int = 1
+    threads: int = 1
 
     def __post_init__(self) -> None:
         keep_floats(self, "delta", "damping")
-        for name in ("delta", "damping", "every"):
+        for name in ("delta", "damping", "every", "shard", "threads"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
 
@@ -125,26 +173,18 @@ class MetaTrustRegion:
     def improve(self, inner: Inner, theta: Array, state: TRPOState, played: Round
                 ) -> tuple[Array, TRPOState, dict[str, float]]:
         """See `MetaUpdate`."""
-        network, distribution = inner.objective.network, inner.objective.criterion.distribution
-        adaptation = inner.adaptation(theta, played)
-        _, theta_bar, cache = inner.meta_gradient(adaptation, Reinforce(distribution=distribution), played)
-        x, decisions = played.query
-        old, times = cache.taken, inner.fisher(adaptation, played.query, self.every)
+        shares = in_threads(lambda one: Share(inner, theta, one, self.every), played.cut(self.shard), self.threads)
+
+        def mean(of: Callable[[Share], Any]) -> Any:
+            return _over_tasks(shares, in_threads(of, shares, self.threads))
 
         def damped(v: Array) -> Array:
-            return times(v) + self.damping * v
+            return mean(lambda one: one.times(v)) + self.damping * v
 
-        def judged(tried: Array) -> tuple[float, float]:
-            theta_K = inner.adaptation(tried, played).thetas[-1]
-            new = distribution.at(network.forward(theta_K, x)[0], decisions.action)
-            log_ratio = distribution.log_prob(new) - distribution.log_prob(old)
-            return (_mean(np.expm1(log_ratio) * decisions.advantage, decisions),
-                    _mean(distribution.kl(old, new), decisions))
-
-        s = conjugate_gradients(damped, theta_bar, self.iterations)
-        found = longest_step(theta, s, float(s @ damped(s)), self.delta, SHRINK, self.tries, judged)
-        metrics = {"loss": 0.0, "kl": 0.0, "entropy": _mean(distribution.entropy(old), decisions),
-                   "tries": float(self.tries)}
+        s = conjugate_gradients(damped, mean(lambda one: one.theta_bar), self.iterations)
+        found = longest_step(theta, s, float(s @ damped(s)), self.delta, SHRINK, self.tries,
+                             lambda tried: mean(lambda one: one.judged(tried)).tolist())
+        metrics = {"loss": 0.0, "kl": 0.0, "entropy": mean(lambda one: one.entropy), "tries": float(self.tries)}
         if found:
             theta = found.theta
             metrics |= {"loss": -found.gain, "kl": found.divergence, "tries": float(found.tries)}
@@ -156,11 +196,14 @@ class MetaPPO:
     """`updates` >= 1 steps of an optimizer on PPO's clipped loss of the adapted policies' decisions.
 
     Each step adapts anew, from theta as it is, to what was played. eps: of the clip.
+    shard: tasks that are computed together, so that their arrays stay in the cache. threads: for several at once.
     """
 
     optimizer: Optimizer
     updates: int = 5
     eps: float = 0.3
+    shard: int = 1
+    threads: int = 1
 
     def init(self, theta: Array) -> Any:
         """The optimizer's."""
@@ -168,15 +211,32 @@ class MetaPPO:
 
     def improve(self, inner: Inner, theta: Array, state: Any, played: Round) -> tuple[Array, Any, dict[str, float]]:
         """See `MetaUpdate`."""
-        distribution = inner.objective.criterion.distribution
+        distribution, parts = inner.objective.criterion.distribution, played.cut(self.shard)
         loss: Any = PPO(self.eps, distribution=distribution)
+        numbers = np.empty(3)
         for _ in range(self.updates):
-            losses, theta_bar, cache = inner.meta_gradient(inner.adaptation(theta, played), loss, played)
+            def gradient(part: Round, theta: Array = theta) -> tuple[Array, Array]:
+                losses, theta_bar, cache = inner.meta_gradient(inner.adaptation(theta, part), loss, part)
+                decisions: Any = part.query.y
+                log_ratio = distribution.log_prob(cache.taken) - decisions.log_prob
+                return theta_bar, np.array([losses.mean(), _mean(np.expm1(log_ratio) - log_ratio, decisions),
+                                            _mean(distribution.entropy(cache.taken), decisions)])
+            theta_bar, numbers = (_over_tasks(parts, each)
+                                  for each in zip(*in_threads(gradient, parts, self.threads)))
             theta, state = self.optimizer.update(theta, theta_bar, state)
-        decisions: Any = played.query.y
-        log_ratio = distribution.log_prob(cache.taken) - decisions.log_prob
-        return theta, state, {"loss": float(losses.mean()), "kl": _mean(np.expm1(log_ratio) - log_ratio, decisions),
-                              "entropy": _mean(distribution.entropy(cache.taken), decisions)}
+        return theta, state, dict(zip(("loss", "kl", "entropy"), numbers.tolist()))
+
+
+def _over_tasks(parts: Sequence[Any], means: Sequence[Any]) -> Any:
+    """The mean over all tasks, from those over the tasks of each part."""
+    T = sum(part.tasks for part in parts)
+    return reduce(add, (part.tasks / T * mean for part, mean in zip(parts, means)))
+
+
+def _some(batch: Batch, which: slice) -> Batch:
+    """Some tasks of a batch of decisions."""
+    decisions: Any = batch.y
+    return Batch(batch.x[which], Decisions(*(None if column is None else column[which] for column in decisions)))
 
 
 def _mean(values: Array, decisions: Decisions) -> float:

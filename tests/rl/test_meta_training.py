@@ -1,5 +1,7 @@
 """Policies that adapt, trained in small: both outer loops, no inner steps at all, going on where training ended."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -35,6 +37,19 @@ def test_ppo_takes_its_steps():
     assert (rounds[0].theta != trainer.theta).any() and rounds[0].metrics["kl"] > 0
 
 
+@pytest.mark.parametrize("outer", ["trpo", "ppo"])
+@pytest.mark.parametrize("method", ["lvc", "exact"])
+def test_neither_threads_nor_how_tasks_are_cut_change_what_is_learned(outer, method):
+    trainer, rounds = trained(method, outer=outer)
+    threaded = trainer.to(np, 2)
+    assert (list(threaded.updates(threaded.initial_progress(), np.random.default_rng([0, 1])))[-1].theta
+            == rounds[-1].theta).all()
+    whole = replace(trainer, update=replace(trainer.update, shard=3))
+    found = list(whole.updates(whole.initial_progress(), np.random.default_rng([0, 1])))
+    assert np.allclose(found[0].theta, rounds[0].theta, atol=1e-5)
+    assert abs(found[0].metrics["kl"] - rounds[0].metrics["kl"]) < 1e-5
+
+
 def test_training_goes_on_where_it_ended_bit_for_bit():
     _, whole = trained()
     trainer = find("navigation").trainer(Config(**SMALL), "lvc", 0)
@@ -63,7 +78,7 @@ def test_the_longest_step_within_the_bound():
     assert longest_step(theta, s, 12.5, 1.0, SHRINK, 1, judged) is None
 
 
-@pytest.mark.parametrize("name", ["delta", "damping", "every"])
+@pytest.mark.parametrize("name", ["delta", "damping", "every", "shard", "threads"])
 def test_numbers_out_of_range_are_refused(name):
     with pytest.raises(ValueError, match=f"{name} must be positive, got 0"):
         MetaTrustRegion(**{"delta": 0.1, name: 0})
