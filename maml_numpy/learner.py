@@ -258,16 +258,23 @@ class AdaptingPolicy:
     """A trained policy that adapts to a task by playing it.
 
     practice, inner: how it plays and adapts. theta: (P,).
+    later: what the rates of all steps after the first are multiplied by.
     """
 
     practice: Practice
     inner: Inner
     theta: Array
+    later: float = 1.0
 
-    def adapt(self, tasks: Any, steps: int = 1, seed: int = 0) -> list[Trajectories]:
-        """Play in tasks of the family, adapt, and play again; returns what was played before the first step and after
-        each. Everything is drawn from the seed. Raises ValueError for tasks that are not of the family."""
-        return practise(self.practice, self.inner, self.theta, tasks, steps, np.random.default_rng(seed))[0]
+    def adapt(self, tasks: Any, steps: int = 1, rng: Any = 0) -> list[Trajectories]:
+        """Play in tasks of the family, adapt, and play again, `steps` >= 0 times; returns what was played before the
+        first step and after each. rng: a generator, or a seed of one; everything is drawn from it. Raises ValueError
+        for tasks that are not of the family, and for fewer steps."""
+        if steps < 0:
+            raise ValueError(f"steps must be at least 0, got {steps}")
+        alpha = [self.inner.alpha * (self.later if k else 1.0) for k in range(steps)]
+        inner = replace(self.inner, alpha=alpha)
+        return practise(self.practice, inner, self.theta, tasks, steps, np.random.default_rng(rng))[0]
 
 
 @dataclass(frozen=True)

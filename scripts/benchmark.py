@@ -6,7 +6,8 @@ steps: time and memory of a meta-gradient against inner steps. order: MAML besid
 beside matrices against the width. posts: the loops of the PyTorch post. training: a whole training, from the command to
 the weights, beside JAX in a call an iteration and JAX in one call. peak: the share of the machine's fastest matrix
 product. convolution: one layer beside PyTorch's and JAX's. characters: a meta-gradient of few-shot classification
-beside theirs, and its memory. pong: frames a second of Pong's training. device: a device beside the host, with --device
+beside theirs, and its memory. pong: frames a second of Pong's training. policies: playing and a round of policies that
+adapt, beside bare stepping and PyTorch. device: a device beside the host, with --device
 gpu. Before others are timed beside this project, all must give the same gradient; trainings show their losses.
 """
 
@@ -22,7 +23,7 @@ from maml_numpy.cli.console import Parser, check_writable, guarded
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # which `python -I` leaves out
 MODES = ("meta", "posts", "order", "widths", "peak", "steps", "training", "device", "convolution",
-         "characters", "pong")
+         "characters", "pong", "policies")
 PEERS = {"not-replayed": "not replayed", "jax-jit": "JAX jit", "torch.func": "torch.func",
          "torch-batched": "torch batched", "torch-loop": "torch loop", "numpy-loop": "ancestor's loop"}
 

@@ -20,7 +20,7 @@ from ..rl.estimators import LoadedDice
 from ..rl.families import Family
 from ..rl.gaussian import LogSigma
 from ..rl.meta import PolicyObjective
-from ..rl.meta_training import MetaPolicyTrainer, Practice, practise
+from ..rl.meta_training import MetaPolicyTrainer, Practice
 from ..rl.meta_updates import Inner, MetaPPO, MetaTrustRegion
 from ..rl.policy import PolicyLoss, Reinforce
 from ..rl.trajectories import returns
@@ -96,7 +96,8 @@ class Adapting:
 
     name, description, Config: as `Experiment` says. family: settings -> the environments. anchors: family, tasks ->
     title -> the returns (T,) of players that do not learn. groups: tasks -> name -> which of them, (T,) bool, for a
-    look at each; or None.
+    look at each; or None. plane: whether walkers move in a plane, as those of `rl.families.Points` do, where their
+    paths can be drawn. ships: as `Experiment` says.
     """
 
     name: str
@@ -105,14 +106,19 @@ class Adapting:
     family: Callable[[Any], Family]
     anchors: Callable[[Any, Any], Mapping[str, Array]]
     groups: Callable[[Any], Mapping[str, Array]] | None = None
+    plane: bool = True
+    ships: bool = False
 
     methods = METHODS
     own = None
-    screen = None
-    ships = False
     devices = ("cpu",)
     processes = "spare"
     presets = NO_PRESETS
+
+    @property
+    def screen(self) -> str | None:
+        """What can be watched: walkers."""
+        return "walkers" if self.plane else None
 
     def method(self, name: str) -> AdaptingMethod:
         """The method of this name. Raises ValueError for an unknown name."""
@@ -177,18 +183,17 @@ class Adapting:
         """Adapt to unseen tasks: the mean return of each after 0 to test_K steps, (steps + 1, T), and some paths."""
         family, rng = self.family(config), np.random.default_rng(TEST_SEED)
         tasks = family.sample(rng, config.test_tasks)
-        inner = self.inner(config, method, [config.alpha] + [config.alpha / 2] * (config.test_K - 1))
-        practice = Practice(family, config.test_trajectories, config.gamma, config.lam, config.baseline)
-        played, _ = practise(practice, inner, learned, tasks, config.test_K, rng)
+        played = self.loaded(config, method, learned).adapt(tasks, config.test_K, rng)
         found: dict[str, Any] = {"return": [returns(one).mean(axis=1).tolist() for one in played],
                                  "anchors": {name: np.asarray(value, float).tolist()
                                              for name, value in self.anchors(family, tasks).items()}}
         if self.groups:
             found["groups"] = {name: [float(np.mean(np.array(row)[chosen])) for row in found["return"]]
                                for name, chosen in self.groups(tasks).items()}
-        found["paths"] = [one.observation[:DRAWN, 0].tolist() for one in played]
-        found["lengths"] = [one.alive[:DRAWN, 0].sum(axis=-1).tolist() for one in played]
-        found["goals"] = np.asarray(tasks[0])[:DRAWN].tolist()
+        if self.plane:
+            found["paths"] = [one.observation[:DRAWN, 0].tolist() for one in played]
+            found["lengths"] = [one.alive[:DRAWN, 0].sum(axis=-1).tolist() for one in played]
+            found["goals"] = tasks.goal[:DRAWN].tolist()
         return found
 
     def report(self, config: Any, tests: Sequence[Tested]) -> Report:
@@ -213,8 +218,10 @@ class Adapting:
         conclusion = (f"Return after {config.test_K} steps: "
                       + ", ".join(f"{title} {value:.2f}" for title, value in last.items()) + ".")
         first = tests[0]
-        figures = {"paths": pictures.paths(first.found, f"{self.name}, {self.title(first.method)}: one trajectory of "
-                                                        "each of four unseen tasks")}
+        figures = {"steps": pictures.returns_after_steps(by_title, f"{self.name}: mean return on unseen tasks")}
+        if self.plane:
+            figures["paths"] = pictures.paths(first.found, f"{self.name}, {self.title(first.method)}: one trajectory "
+                                                           "of each of four unseen tasks")
         curves = {self.title(test.method): test.metrics for test in tests if test.metrics and test.seed == first.seed}
         if curves:
             figures["training"] = pictures.adaptation_curves(curves, f"{self.name}: returns in training")
@@ -224,9 +231,9 @@ class Adapting:
                       {"experiment": self.name, "config": asdict(config), "methods": plain_found}, figures)
 
     def loaded(self, config: Any, method: str, learned: Array) -> AdaptingPolicy:
-        """The policy, which adapts by playing."""
+        """The policy, which adapts by playing; at half the rate after its first step."""
         practice = Practice(self.family(config), config.test_trajectories, config.gamma, config.lam, config.baseline)
-        return AdaptingPolicy(practice, self.inner(config, method, config.alpha), learned)
+        return AdaptingPolicy(practice, self.inner(config, method, config.alpha), learned, later=0.5)
 
 
 def cell(seeds: Sequence[Sequence[float]]) -> str:

@@ -88,6 +88,50 @@ def paths(found: Mapping[str, Any], title: str) -> "Figure":
     return figure
 
 
+def returns_after_steps(tests: Mapping[str, Sequence[Mapping[str, Any]]], title: str) -> "Figure":
+    """Draw the mean return on unseen tasks before adapting and after each step: a line a method, its median over seeds,
+    in a band from the least to the greatest.
+
+    tests: title of a method -> of each seed "return", (steps + 1, tasks), and "anchors", name -> (tasks,).
+    """
+    from matplotlib.figure import Figure
+    figure = Figure(figsize=(7.2, 4.2), layout="constrained")
+    ax = figure.subplots()
+    for method, found in tests.items():
+        color, style = method_style(method)
+        means = np.array([np.mean(each["return"], axis=1) for each in found])
+        steps = range(means.shape[1])
+        ax.plot(steps, np.median(means, axis=0), color=color, ls=style, marker="o", ms=4, label=method)
+        if len(means) > 1:
+            ax.fill_between(steps, means.min(axis=0), means.max(axis=0), color=color, alpha=0.15, lw=0)
+    for number, (name, values) in enumerate(next(iter(tests.values()))[0]["anchors"].items()):
+        ax.axhline(np.mean(values), color=BLACK, lw=0.9, ls=(":", "-.")[number % 2], label=name)
+    ax.set(xlabel="inner steps", ylabel="mean return", xticks=list(steps))
+    ax.grid(alpha=0.25)
+    ax.legend(frameon=False)
+    figure.suptitle(title)
+    return figure
+
+
+def walkers_view(figure: Any, goals: Array) -> Callable[[int, Array], None]:
+    """Put a panel for each task with its goal, (T, 2), into a figure; returns what shows the walkers, (T, N, 2), after
+    so many inner steps."""
+    axes = figure.subplots(1, len(goals), squeeze=False)[0]
+    reach = 1.4 * np.abs(goals).max()
+    dots = []
+    for task, ax in enumerate(axes):
+        ax.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal", xticks=[], yticks=[],
+               xlabel=f"task {task + 1}")
+        ax.plot(*goals[task], marker="*", ms=14, color=BLACK, ls="")
+        dots += ax.plot([], [], marker="o", ms=3, color=BLUE, ls="", alpha=0.7)
+
+    def show(step: int, walkers: Array) -> None:
+        figure.suptitle("before adapting" if step == 0 else f"after {step} step" + ("s" if step > 1 else ""))
+        for dot, places in zip(dots, walkers):
+            dot.set_data(*places.T)
+    return show
+
+
 def adaptation_curves(curves: Mapping[str, Curve], title: str) -> "Figure":
     """Draw the mean return of every round, before the inner steps dotted and after them in full. curves: title of a
     method -> the metrics of one run."""
