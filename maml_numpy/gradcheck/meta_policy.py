@@ -14,7 +14,7 @@ from ..rl.estimators import LoadedDice
 from ..rl.gaussian import Gaussian, LogSigma
 from ..rl.meta import Adaptation, PolicyObjective, score
 from ..rl.meta_updates import Inner, Round, above_others
-from ..rl.policy import Categorical, Decisions, Distribution, Reinforce
+from ..rl.policy import Categorical, Decisions, Distribution, Reinforce, Taken
 from .judge import COMPLEX_TOLERANCE, Claim, DirectionClaim, verdict
 from .problems import T, theta_of
 
@@ -22,8 +22,6 @@ H = 3  # decisions of a trajectory
 N = 2 * H
 D = 4
 STEPS = 2
-MOVE = 1e-4  # times i: what is left out of a second derivative by it is of the order of its square
-MOVE_TOLERANCE = 1e-6
 
 
 def cases() -> Iterator[tuple[str, Callable[[], Iterator[Any]]]]:
@@ -115,7 +113,22 @@ def outer_claims(subject: str, distribution: Distribution) -> Iterator[Any]:
     old, times = distribution.at(outputs(theta), query.y.action), plain.fisher(at, query)
     shares = query.y.weight / query.y.weight.sum(axis=1, keepdims=True) / T
     u, v = rng.standard_normal((2, theta.size))
-    moved = distribution.kl(old, distribution.at(outputs(theta + 1j * MOVE * v), query.y.action))
-    second = -2 * (shares * moved.real).sum() / MOVE ** 2
-    yield verdict(subject, "<v, F v>", "divergence", v @ times(v), second, MOVE_TOLERANCE)
+
+    def parting(v: Array) -> Array:
+        """The gradient of the mean divergence of the adapted policies from those that adapt from theta, (P,)."""
+        adapted = plain.adaptation(v, played)
+        y, run = objective.network.forward(adapted.thetas[-1], query.x)
+        dquery = np.empty_like(adapted.thetas[-1])
+        dy = shares[..., None] * parting_slope(old, distribution.at(y, query.y.action))
+        objective.network.backward(run, dy, dquery)
+        return adapted.back(dquery).sum(axis=0)
+    yield DirectionClaim(subject, "F v", times(v), lambda eps: parting(theta + eps * v))
     yield verdict(subject, "<u, F v> = <v, F u>", "symmetry", u @ times(v), v @ times(u), COMPLEX_TOLERANCE)
+
+
+def parting_slope(old: Any, new: Any) -> Array:
+    """The gradient of the divergence of new policies from old ones in the outputs of the new, (T, N, M)."""
+    if isinstance(old, Taken):
+        return new.policy.pi - old.policy.pi
+    apart, shrunk = (new.mu - old.mu) * new.inverse, new.inverse / old.inverse
+    return np.concatenate([apart * new.inverse, 1 - shrunk * shrunk - apart * apart], axis=-1)
