@@ -51,6 +51,7 @@ class AdaptingConfig(Configuration):
     lam: float = option(1.0, "lambda of generalised advantage estimation", most=1)
     baseline: bool = option(True, "take a linear baseline off the returns, centre and scale advantages")
     zeta: float = option(0.5, "how far decisions reach in the method between LVC and DiCE", most=1)
+    bonus: float = option(0.01, "entropy bonus of the adapted policies in the outer loss", least=0)
     outer: str = option("trpo", "the outer loop: a trust region, or PPO with Adam", choices=("trpo", "ppo"))
     delta: float = option(0.03, "trpo: largest mean KL divergence of a round, in nats", above=True)
     beta: float = option(1e-3, "ppo: learning rate of Adam")
@@ -148,8 +149,13 @@ class Adapting:
         return self.network(config).layout
 
     def start(self, config: Any, method: str, seed: int) -> Array:
-        """The parameters before training, (P,), float32."""
-        return self.network(config).initialise(np.random.default_rng([seed, 0]), uniform_fan_in)
+        """The parameters before training, (P,), float32: weights and biases within 1/sqrt(D)."""
+        network, rng = self.network(config), np.random.default_rng([seed, 0])
+        theta = network.initialise(rng, uniform_fan_in)
+        for layer, params in zip(network.layers, network.by_layer(theta)):
+            if isinstance(layer, Dense):  # without biases all units have their kinks where walkers start, at the origin
+                params["Wb"][-1] = uniform_fan_in(rng, (layer.D, layer.M))[0]
+        return theta
 
     def inner(self, config: Any, method: str, alpha: Any) -> Inner:
         """The inner loop of a method; the untrained start adapts as the first method does."""
@@ -160,9 +166,9 @@ class Adapting:
     def trainer(self, config: Any, method: str, seed: int) -> MetaPolicyTrainer:
         """How to train."""
         practice = Practice(self.family(config), config.trajectories, config.gamma, config.lam, config.baseline)
-        update: Any = MetaTrustRegion(config.delta)
+        update: Any = MetaTrustRegion(config.delta, config.bonus)
         if config.outer == "ppo":
-            update = MetaPPO(Adam(config.beta), config.updates, config.eps)
+            update = MetaPPO(Adam(config.beta), config.updates, config.eps, config.bonus)
         steps = config.K if self.method(method).adapts else 0
         return MetaPolicyTrainer(practice, self.inner(config, method, config.alpha), update,
                                  self.start(config, method, seed), np.random.default_rng([seed, 1]),

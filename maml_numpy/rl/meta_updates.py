@@ -122,11 +122,12 @@ class Share:
     tasks: how many there are.
     """
 
-    def __init__(self, inner: Inner, theta: Array, played: Round, every: int):
-        self.inner, self.played, self.tasks = inner, played, played.tasks
+    def __init__(self, inner: Inner, theta: Array, played: Round, bonus: float, every: int):
+        self.inner, self.played, self.bonus, self.tasks = inner, played, bonus, played.tasks
         self.distribution = inner.objective.criterion.distribution
         adaptation = inner.adaptation(theta, played)
-        _, self.theta_bar, cache = inner.meta_gradient(adaptation, Reinforce(distribution=self.distribution), played)
+        loss = Reinforce(bonus, self.distribution)
+        _, self.theta_bar, cache = inner.meta_gradient(adaptation, loss, played)
         self.old = cache.taken
         self.times = inner.fisher(adaptation, played.query, every)
         self.entropy = _mean(self.distribution.entropy(self.old), played.query.y)
@@ -137,15 +138,18 @@ class Share:
         theta_K = self.inner.adaptation(theta, self.played).thetas[-1]
         new = self.distribution.at(self.inner.objective.network.forward(theta_K, x)[0], decisions.action)
         log_ratio = self.distribution.log_prob(new) - self.distribution.log_prob(self.old)
-        return np.array([_mean(np.expm1(log_ratio) * decisions.advantage, decisions),
-                         _mean(self.distribution.kl(self.old, new), decisions)])
+        gain = np.expm1(log_ratio) * decisions.advantage
+        if self.bonus:
+            gain = gain + self.bonus * (self.distribution.entropy(new) - self.distribution.entropy(self.old))
+        return np.array([_mean(gain, decisions), _mean(self.distribution.kl(self.old, new), decisions)])
 
 
 @dataclass(frozen=True)
 class MetaTrustRegion:
     """A step along the natural gradient of the adapted policies, as long as their mean divergence allows.
 
-    delta: that divergence, in nats. damping: times the identity. iterations: of conjugate gradients.
+    delta: that divergence, in nats. bonus: times the entropy of the adapted policies, added to what is gained.
+    damping: times the identity. iterations: of conjugate gradients.
     tries: of the step, each SHRINK times as long as the one before.
     every: the Fisher matrix is the mean over one decision in so many.
     shard: tasks that are computed together, so that their arrays stay in the cache. threads: for several at once.
@@ -153,6 +157,7 @@ class MetaTrustRegion:
     """
 
     delta: float
+    bonus: float = 0.0
     damping: float = 1e-2
     iterations: int = 6
     tries: int = 15
@@ -161,7 +166,7 @@ class MetaTrustRegion:
     threads: int = 1
 
     def __post_init__(self) -> None:
-        keep_floats(self, "delta", "damping")
+        keep_floats(self, "delta", "bonus", "damping")
         for name in ("delta", "damping", "every", "shard", "threads"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
@@ -173,7 +178,8 @@ class MetaTrustRegion:
     def improve(self, inner: Inner, theta: Array, state: TRPOState, played: Round
                 ) -> tuple[Array, TRPOState, dict[str, float]]:
         """See `MetaUpdate`."""
-        shares = in_threads(lambda one: Share(inner, theta, one, self.every), played.cut(self.shard), self.threads)
+        shares = in_threads(lambda one: Share(inner, theta, one, self.bonus, self.every), played.cut(self.shard),
+                            self.threads)
 
         def mean(of: Callable[[Share], Any]) -> Any:
             return _over_tasks(shares, in_threads(of, shares, self.threads))
@@ -195,13 +201,15 @@ class MetaTrustRegion:
 class MetaPPO:
     """`updates` >= 1 steps of an optimizer on PPO's clipped loss of the adapted policies' decisions.
 
-    Each step adapts anew, from theta as it is, to what was played. eps: of the clip.
+    Each step adapts anew, from theta as it is, to what was played. eps: of the clip. bonus: times the entropy of the
+    adapted policies, added to what is gained.
     shard: tasks that are computed together, so that their arrays stay in the cache. threads: for several at once.
     """
 
     optimizer: Optimizer
     updates: int = 5
     eps: float = 0.3
+    bonus: float = 0.0
     shard: int = 1
     threads: int = 1
 
@@ -212,7 +220,7 @@ class MetaPPO:
     def improve(self, inner: Inner, theta: Array, state: Any, played: Round) -> tuple[Array, Any, dict[str, float]]:
         """See `MetaUpdate`."""
         distribution, parts = inner.objective.criterion.distribution, played.cut(self.shard)
-        loss: Any = PPO(self.eps, distribution=distribution)
+        loss: Any = PPO(self.eps, self.bonus, distribution)
         numbers = np.empty(3)
         for _ in range(self.updates):
             def gradient(part: Round, theta: Array = theta) -> tuple[Array, Array]:
