@@ -3,7 +3,7 @@
 from typing import Any
 
 from ..runs.checkpoint import Checkpoint, CheckpointError
-from . import (cartpole, characters, corners, daml, navigation, poles, pong, reptile, sinusoid, sinusoid_small,
+from . import (cartpole, characters, cheetah, corners, daml, navigation, poles, pong, reptile, sinusoid, sinusoid_small,
                two_phase, video)
 from .configuration import Configuration, from_json
 from .experiment import UNTRAINED, Experiment, Tested, choose
@@ -11,7 +11,8 @@ from .experiment import UNTRAINED, Experiment, Tested, choose
 EXPERIMENTS: dict[str, Experiment] = {
     each.name: each for each in (sinusoid.EXPERIMENT, two_phase.EXPERIMENT, daml.EXPERIMENT, sinusoid_small.EXPERIMENT,
                                  reptile.EXPERIMENT, characters.EXPERIMENT, pong.EXPERIMENT, cartpole.EXPERIMENT,
-                                 video.EXPERIMENT, navigation.EXPERIMENT, corners.EXPERIMENT, poles.EXPERIMENT)}
+                                 video.EXPERIMENT, navigation.EXPERIMENT, corners.EXPERIMENT, poles.EXPERIMENT,
+                                 cheetah.EXPERIMENT)}
 
 
 def find(name: str) -> Experiment:

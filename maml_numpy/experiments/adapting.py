@@ -8,7 +8,7 @@ import numpy as np
 
 from ..backend import Array
 from ..initialisers import uniform_fan_in
-from ..layers import Dense, ReLU
+from ..layers import Dense, Layer, ReLU
 from ..learner import AdaptingPolicy
 from ..network import Network
 from ..optim import Adam
@@ -18,11 +18,11 @@ from ..results.tables import markdown, spread, text
 from ..rl import figures as pictures
 from ..rl.estimators import LoadedDice
 from ..rl.families import Family
-from ..rl.gaussian import LogSigma
+from ..rl.gaussian import Gaussian, LogSigma
 from ..rl.meta import PolicyObjective
 from ..rl.meta_training import MetaPolicyTrainer, Practice
 from ..rl.meta_updates import Inner, MetaPPO, MetaTrustRegion
-from ..rl.policy import PolicyLoss, Reinforce
+from ..rl.policy import Distribution, PolicyLoss, Reinforce
 from ..rl.trajectories import returns
 from ..training import Progress
 from .configuration import TEST_SEED, Configuration, option
@@ -98,7 +98,8 @@ class Adapting:
     name, description, Config: as `Experiment` says. family: settings -> the environments. anchors: family, tasks ->
     title -> the returns (T,) of players that do not learn. groups: tasks -> name -> which of them, (T,) bool, for a
     look at each; or None. plane: whether walkers move in a plane, as those of `rl.families.Points` do, where their
-    paths can be drawn. ships: as `Experiment` says.
+    paths can be drawn. ships: as `Experiment` says. sizes: settings -> D, actions and distribution, as `Family` says,
+    for a family that is not made in no time; or None.
     """
 
     name: str
@@ -109,6 +110,7 @@ class Adapting:
     groups: Callable[[Any], Mapping[str, Array]] | None = None
     plane: bool = True
     ships: bool = False
+    sizes: Callable[[Any], tuple[int, int, Distribution]] | None = None
 
     methods = METHODS
     own = None
@@ -138,11 +140,19 @@ class Adapting:
         self.family(config).sample(np.random.default_rng(0), 1)
 
     def network(self, config: Any) -> Network:
-        """D-H-H-A with ReLU, and the spread of actions."""
+        """D-H-H-A with ReLU; for real actions with their spread."""
+        D, actions, distribution = self.of_family(config)
+        last: list[Layer] = [Dense(config.H, actions)]
+        if isinstance(distribution, Gaussian):
+            last.append(LogSigma(actions, float(np.log(config.sigma))))
+        return Network(D, [Dense(D, config.H), ReLU(), Dense(config.H, config.H), ReLU(), *last])
+
+    def of_family(self, config: Any) -> tuple[int, int, Distribution]:
+        """How wide an observation is, how many actions there are, and what outputs say about them."""
+        if self.sizes:
+            return self.sizes(config)
         family = self.family(config)
-        return Network(family.D, [Dense(family.D, config.H), ReLU(), Dense(config.H, config.H), ReLU(),
-                                  Dense(config.H, family.actions),
-                                  LogSigma(family.actions, float(np.log(config.sigma)))])
+        return family.D, family.actions, family.distribution
 
     def layout(self, config: Any, method: str) -> Layout:
         """Of the network's parameters."""
@@ -160,7 +170,7 @@ class Adapting:
     def inner(self, config: Any, method: str, alpha: Any) -> Inner:
         """The inner loop of a method; the untrained start adapts as the first method does."""
         chosen = self.method("lvc" if method == UNTRAINED else method)
-        loss = chosen.loss(config, self.family(config).distribution)
+        loss = chosen.loss(config, self.of_family(config)[2])
         return Inner(PolicyObjective(self.network(config), loss), alpha, chosen.scored)
 
     def trainer(self, config: Any, method: str, seed: int) -> MetaPolicyTrainer:

@@ -1,4 +1,4 @@
-"""Poles to balance on carts, with masses, lengths and forces of each task's own."""
+"""Poles to balance on carts, with masses, lengths and forces of each task's own; in half of them left is right."""
 
 from dataclasses import dataclass
 from typing import Any, Mapping
@@ -18,13 +18,13 @@ class Config(AdaptingConfig):
 
 def family(config: Config) -> CartPoles:
     """The carts."""
-    return CartPoles(horizon=config.horizon)
+    return CartPoles(horizon=config.horizon, swapped=True)
 
 
 def anchors(environments: CartPoles, tasks: Any) -> Mapping[str, Array]:
-    """Nothing but the untrained start, which is in every table."""
+    """None besides the untrained start."""
     return {}
 
 
-DESCRIPTION = "Poles to balance on carts, with masses, lengths and forces of each task's own."
+DESCRIPTION = "Poles to balance on carts of each task's own masses and forces; in half of them left is right."
 EXPERIMENT = Adapting("poles", DESCRIPTION, Config, family, anchors, plane=False)

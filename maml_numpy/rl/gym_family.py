@@ -1,5 +1,6 @@
 """Families of gymnasium environments, stepped one after another."""
 
+from importlib.util import find_spec
 from typing import Any, Callable, NamedTuple, Optional, Sequence
 
 import numpy as np
@@ -127,6 +128,8 @@ class HalfCheetah(GymFamily):
         draws = {"direction": lambda rng: float(rng.choice([-1, 1])), "velocity": lambda rng: float(rng.uniform(0, 2))}
         if goal not in draws:
             raise ValueError(f"goal must be one of {', '.join(draws)}, got {goal!r}")
+        if find_spec("mujoco") is None:
+            raise ValueError('the half-cheetah needs MuJoCo: python -m pip install -e ".[mujoco]"')
         self.goal = goal
         super().__init__(lambda: _make(_gymnasium(), "HalfCheetah-v5", ctrl_cost_weight=0.05), lambda env, task: None,
                          draws[goal], horizon)

@@ -99,7 +99,8 @@ class MetaPolicyTrainer:
             seconds = perf_counter() - began
             horizon = played[-1].reward.shape[-1]
             value = returns(played[-1]).mean(axis=1).astype(theta.dtype) / horizon
-            found = Round(supports, self.practice.decisions(played[-1], not self.inner.scored), above_others(value))
+            surplus = above_others(value) if self.inner.scored else np.zeros_like(value)
+            found = Round(supports, self.practice.decisions(played[-1], not self.inner.scored), surplus)
             theta, state, metrics = self.update.improve(self.inner, theta, state, found)
             metrics = {**{f"return_{k}": float(returns(one).mean()) for k, one in enumerate(played)},
                        "decisions": float(sum(one.alive.sum() for one in played)), "play_seconds": round(seconds, 3),

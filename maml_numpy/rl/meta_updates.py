@@ -48,7 +48,11 @@ class Round(NamedTuple):
 
 
 def above_others(value: Array) -> Array:
-    """By how much each of some values, (T,), is above the mean of the others."""
+    """By how much each of some values, (T,), is above the mean of the others. Raises ValueError for a single one: a
+    baseline made from a task's own draws would bias its scores."""
+    if len(value) < 2:
+        raise ValueError("the baseline of a task's return is that of the other tasks, and there is none: draw two at "
+                         "least; one made from the same trajectories would be biased")
     return (value - value.mean()) * (len(value) / (len(value) - 1))
 
 

@@ -1,5 +1,6 @@
 """The sinusoid experiment is wired as its configuration says."""
 
+import importlib.util
 import io
 from dataclasses import replace
 
@@ -8,7 +9,7 @@ import pytest
 
 from maml_numpy import experiments
 from maml_numpy.algorithms import MAML, JointTraining
-from maml_numpy.experiments import EXPERIMENTS, UNTRAINED, cartpole, pong, regression, reptile, sinusoid
+from maml_numpy.experiments import EXPERIMENTS, UNTRAINED, cartpole, cheetah, pong, regression, reptile, sinusoid
 from maml_numpy.experiments import sinusoid_small as small
 from maml_numpy.inner import adapt
 from maml_numpy.losses import MSE
@@ -29,12 +30,16 @@ CONFIG = sinusoid.Config(iterations=7, T=3, N=(4, 4), N_query=5, K=2, alpha=0.02
 @pytest.mark.parametrize("experiment", EXPERIMENTS.values(), ids=list(EXPERIMENTS))
 def test_every_experiment_can_be_trained_by_every_method(experiment):
     config = experiment.Config()
+    assert any(method.default for method in experiment.methods.values())
     for method in experiment.methods:
         assert experiment.title(method) and experiment.iterations(config, method) > 0
         theta = experiment.start(config, method, 0)
         assert theta.shape == (experiment.layout(config, method).size,) and theta.dtype == np.float32
-    assert any(method.default for method in experiment.methods.values())
     assert experiment.title(UNTRAINED) == "random start" and experiment.start(config, UNTRAINED, 0).ndim == 1
+    if experiment.name == "cheetah" and importlib.util.find_spec("mujoco") is None:
+        with pytest.raises(ValueError, match="the half-cheetah needs MuJoCo: python -m pip install"):
+            experiment.check(config, ["lvc"])
+        return
     with pytest.raises(ValueError, match="unknown method 'none'"):
         experiment.trainer(config, "none", 0)
 
@@ -61,6 +66,10 @@ def test_the_sizes_written_down_are_those_of_the_games():
         game = experiment.environment(experiment.Config())
         assert experiment.sizes(experiment.Config()) == (game.D, game.A)
     assert cartpole.sizes(cartpole.Config(env="Acrobot-v1")) == (6, 3)
+    pytest.importorskip("mujoco")
+    family = cheetah.family(cheetah.Config())
+    D, actions, distribution = cheetah.EXPERIMENT.of_family(cheetah.Config())
+    assert (D, actions, type(distribution)) == (family.D, family.actions, type(family.distribution))
 
 
 def test_find_names_the_closest():

@@ -9,7 +9,7 @@ from maml_numpy.experiments import find
 from maml_numpy.experiments.adapting import METHODS
 from maml_numpy.experiments.navigation import Config
 from maml_numpy.rl.meta_training import practise
-from maml_numpy.rl.meta_updates import SHRINK, MetaTrustRegion
+from maml_numpy.rl.meta_updates import SHRINK, MetaTrustRegion, above_others
 from maml_numpy.rl.trust_region import longest_step
 
 SMALL = {"tasks": 3, "trajectories": 4, "horizon": 10, "H": 5, "iterations": 2}
@@ -91,3 +91,10 @@ def test_an_adapting_policy_plays_unseen_tasks(rng):
     played, again = policy.adapt(tasks, 2), policy.adapt(tasks, 2)
     assert len(played) == 3 and played[0].reward.shape == (3, 2, 10)
     assert all((one.reward == other.reward).all() for one, other in zip(played, again))
+
+
+def test_a_baseline_is_that_of_the_other_tasks(rng):
+    value = rng.standard_normal(4)
+    assert np.allclose(above_others(value), [value[t] - np.delete(value, t).mean() for t in range(4)])
+    with pytest.raises(ValueError, match="draw two at least; one made from the same trajectories would be biased"):
+        above_others(value[:1])
