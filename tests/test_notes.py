@@ -25,7 +25,8 @@ from maml_numpy.parameters import Layout
 from maml_numpy.rl.estimators import LoadedDice
 from maml_numpy.rl.gaussian import Gaussian
 from maml_numpy.rl.policy import PPO, Categorical, Decisions, Reinforce, Taken, softmax
-from maml_numpy.rl.trust_region import conjugate_gradients, fisher_vector_product
+from maml_numpy.rl.trust_region import fisher_vector_product
+from maml_numpy.solvers import conjugate_gradients
 from maml_numpy.video import predictor
 from maml_numpy.video.codes import divergence, divergence_backward
 

@@ -3,11 +3,12 @@
 from .algorithm import Algorithm, MetaGradient
 from .daml import DAML
 from .heads import Embedding, Prototypes, Ridge
+from .implicit import Implicit
 from .joint import JointTraining
 from .maml import MAML
 from .meta_sgd import LSLR, MetaSGD
 from .reptile import Reptile
 from .sharded import Sharded
 
-__all__ = ["Algorithm", "DAML", "Embedding", "JointTraining", "LSLR", "MAML", "MetaGradient", "MetaSGD", "Prototypes",
-           "Reptile", "Ridge", "Sharded"]
+__all__ = ["Algorithm", "DAML", "Embedding", "Implicit", "JointTraining", "LSLR", "MAML", "MetaGradient", "MetaSGD",
+           "Prototypes", "Reptile", "Ridge", "Sharded"]

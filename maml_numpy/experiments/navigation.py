@@ -15,6 +15,8 @@ from .configuration import option
 class Config(AdaptingConfig):
     """The hyper-parameters of one run."""
 
+    iterations: int = option(150, "rounds of playing, adapting and improving")
+    bonus: float = option(0.015, "entropy bonus of the adapted policies in the outer loss")
     reward: str = option("distance", "what a step costs: the distance from the goal, as in the paper's code, or its "
                                      "square, as in its text", choices=Navigation.rewards)
 
@@ -32,4 +34,4 @@ def anchors(environments: Navigation, tasks: Any) -> Mapping[str, Array]:
 
 
 DESCRIPTION = "Walking to a goal that is found out by walking (MAML paper, section 5.3)."
-EXPERIMENT = Adapting("navigation", DESCRIPTION, Config, family, anchors)
+EXPERIMENT = Adapting("navigation", DESCRIPTION, Config, family, anchors, ships=True)

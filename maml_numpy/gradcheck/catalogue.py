@@ -7,7 +7,7 @@ from typing import Any, Callable, Iterator
 
 import numpy as np
 
-from .. import algorithms, classification, layers, learned_loss as learned, losses, objectives, replay
+from .. import algorithms, classification, layers, learned_loss as learned, losses, objectives, proximal, replay
 from ..batch import Inputs
 from ..layers import Layer, ReLU, Tanh
 from ..learned_loss import LearnedLoss
@@ -27,7 +27,8 @@ BASES = Layer, policy.PolicyLoss  # what rules derive from, which are none thems
 KINDS: tuple[tuple[ModuleType, str], ...] = (  # where public rules are found, and the method that tells them
     (layers, "tangent"), (losses, "curvature"), (classification, "curvature"), (policy, "curvature"),
     (gaussian, "tangent"), (estimators, "curvature"),
-    (objectives, "second_order"), (learned, "second_order"), (algorithms, "meta_gradient"), (replay, "meta_gradient"))
+    (objectives, "second_order"), (learned, "second_order"), (proximal, "second_order"),
+    (algorithms, "meta_gradient"), (replay, "meta_gradient"))
 
 
 def cases() -> Iterator[Case]:

@@ -15,7 +15,8 @@ from ..objectives import Supervised
 from ..rl import policy
 from ..rl.gaussian import Gaussian
 from ..rl.policy import PPO, ActorCritic, Categorical, Decisions, Distribution, Reinforce
-from ..rl.trust_region import conjugate_gradients, fisher_vector_product
+from ..rl.trust_region import fisher_vector_product
+from ..solvers import conjugate_gradients
 from .claims import objective_claims
 from .contract import described
 from .judge import COMPLEX_TOLERANCE, Claim, DirectionClaim, verdict

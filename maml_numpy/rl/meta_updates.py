@@ -14,10 +14,11 @@ from ..backend import Array, in_threads, keep_floats
 from ..batch import Batch
 from ..optim import Optimizer
 from ..parameters import per_task
+from ..solvers import conjugate_gradients
 from ..training import NonFinite
 from .meta import Adaptation, PolicyObjective, score
 from .policy import PPO, Decisions, PolicyLoss, Reinforce
-from .trust_region import TRPOState, conjugate_gradients, fisher_vector_product, longest_step
+from .trust_region import TRPOState, fisher_vector_product, longest_step
 
 SHRINK = 0.8  # of a step that went too far
 

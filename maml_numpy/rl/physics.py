@@ -124,7 +124,6 @@ class CartPoles(Drawn):
 
     Walkers see place, speed, angle and spin. An episode ends when the cart is 2.4 m away or the pole leans by 12°.
     horizon: decisions of an episode, at least 1, else ValueError.
-    swapped: whether left and right change places in half of the tasks, whose force is negative.
     """
 
     kind = CartPoleTasks
@@ -132,19 +131,9 @@ class CartPoles(Drawn):
     actions = 2
     seconds = 0.02
 
-    def __init__(self, ranges: CartPoleRanges = CartPoleRanges(), horizon: int = 200, swapped: bool = False):
+    def __init__(self, ranges: CartPoleRanges = CartPoleRanges(), horizon: int = 200):
         super().__init__(ranges, horizon)
         self.distribution: Distribution = Categorical()
-        self.swapped = swapped
-
-    def sample(self, rng: np.random.Generator, T: int) -> CartPoleTasks:
-        """Draw the physics of T >= 1 tasks."""
-        tasks = super().sample(rng, T)
-        return tasks._replace(force=tasks.force * rng.choice([-1, 1], T)) if self.swapped else tasks
-
-    def check(self, tasks: CartPoleTasks) -> None:
-        """Raise ValueError for physics outside the ranges."""
-        super().check(tasks._replace(force=np.abs(tasks.force)) if self.swapped else tasks)
 
     def start(self, rng: np.random.Generator, tasks: CartPoleTasks, N: int) -> Motion:
         """All four numbers uniform in [-0.05, 0.05]."""

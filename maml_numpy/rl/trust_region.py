@@ -11,6 +11,7 @@ import numpy as np
 
 from ..backend import Array, keep_floats
 from ..network import Network, Pass
+from ..solvers import conjugate_gradients
 from ..training import NonFinite
 from .policy import Distribution, Reinforce
 
@@ -31,28 +32,6 @@ def fisher_vector_product(network: Network, run: Pass, distribution: Distributio
     return product
 
 
-def conjugate_gradients(times: Callable[[Array], Array], b: Array, iterations: int, tolerance: float = 1e-10) -> Array:
-    """An s with A s near b, (P,), for a symmetric positive definite A known by its products alone.
-
-    times: v -> A v. Ends early once the squared residual is below `tolerance` of b's.
-    """
-    s, r = np.zeros_like(b), b
-    p, rr = r, float(r @ r)
-    enough = tolerance * rr
-    for _ in range(iterations):
-        if rr <= enough:
-            break
-        Ap = times(p)
-        curvature = float(p @ Ap)
-        if curvature <= 0:  # rounding, far below what matters
-            break
-        step = rr / curvature  # (trust_region.4)
-        s, r = s + step * p, r - step * Ap  # (trust_region.5)
-        rr, before = float(r @ r), rr
-        p = r + rr / before * p  # (trust_region.6)
-    return s
-
-
 class Step(NamedTuple):
     """A step that was taken: theta after it, (P,), the number of tries before it, its gain and its divergence."""
 
@@ -70,7 +49,7 @@ def longest_step(theta: Array, s: Array, curvature: float, delta: float, shrink:
     matrix is all there is to it, and each next `shrink` times as long, for so many tries.
     judged: theta -> the gain and the divergence there.
     """
-    if curvature <= 0:
+    if not curvature > 0:
         return None
     length = sqrt(2 * delta / curvature)  # (trust_region.8)
     for j in range(tries):
