@@ -114,8 +114,12 @@ class Learner(Classifies):
     def save(self, path: str | Path) -> None:
         """Write the learner to an npz file of plain arrays, which `maml_numpy.load` reads.
 
-        Raises OSError when the file cannot be written, and ValueError for rates that are not one array.
+        Raises OSError when the file cannot be written, and ValueError for rates that are not one array and for a loss
+        with a pull.
         """
+        if type(self.objective) is not Supervised:
+            raise ValueError(f"only a learner with a plain Supervised loss can be saved, not one with "
+                             f"{type(self.objective).__name__}")
         network, by_block = self.objective.network, isinstance(self.alpha, Mapping)
         alpha = np.asarray(0.0 if by_block else self.alpha)
         if alpha.dtype == object:

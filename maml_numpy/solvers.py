@@ -1,5 +1,6 @@
 """Linear systems whose matrix is known by its products alone. Derived in derivations/20_trust_region.md."""
 
+from math import nan
 from typing import Callable
 
 from .backend import Array, array_module
@@ -19,7 +20,7 @@ def conjugate_gradients(times: Callable[[Array], Array], b: Array, iterations: i
     for _ in range(iterations):
         Ap = times(p)
         curvature = _dot(p, Ap)
-        curvature = xp.where(curvature.real > 0, curvature, xp.nan)
+        curvature = xp.where(curvature.real > 0, curvature, nan)
         step = xp.where(rr.real > enough, rr / curvature, 0)  # (trust_region.4)
         s, r = s + step * p, r - step * Ap  # (trust_region.5)
         rr, before = _dot(r, r), rr

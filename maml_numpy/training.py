@@ -1,6 +1,6 @@
 """The outer loop: draw a meta-batch, take its gradient, update theta; stop at the first number that is not finite."""
 
-from math import isfinite
+from math import isfinite, nan
 from types import MappingProxyType
 from typing import Any, Callable, Generator, Mapping, NamedTuple, Sequence
 
@@ -50,8 +50,9 @@ def train(algorithm: Algorithm | Callable[[int], Algorithm], optimizer: Optimize
     start: theta (P,), left as it is, or the progress of an earlier training to resume.
     draw: gives support and query of one meta-batch.
     iterations: how many updates there are in all.
-    max_skips: how many consecutive meta-batches may be skipped because their loss or gradient is not finite; a single
-    task whose adaptation overflows then costs its meta-batch, not the training.
+    max_skips: how many consecutive meta-batches may be skipped because their loss or gradient is not finite, or because
+    the algorithm raises an ArithmeticError; a single task whose adaptation overflows then costs its meta-batch, not the
+    training.
     Raises ValueError for iterations < 0 or max_skips < 0 and NonFinite, after the last good update was yielded, when an
     example is not finite or, once max_skips is exhausted, a loss or a gradient. On a device, where looking means
     waiting, all is looked at every CHECK_EVERY iterations and after the last, and with max_skips after each.
@@ -70,18 +71,21 @@ def train(algorithm: Algorithm | Callable[[int], Algorithm], optimizer: Optimize
         current = algorithm(iteration) if callable(algorithm) else algorithm
         support, query = draw()
         with np.errstate(over="ignore", invalid="ignore"):  # said once, below, and with a name
-            outcome = current.meta_gradient(theta, support, query)
+            try:
+                outcome, refused = current.meta_gradient(theta, support, query), ""
+            except ArithmeticError as error:  # of an algorithm that found out by itself
+                outcome, refused = MetaGradient(xp.full(len(query[0]), nan, theta.dtype), theta), str(error)
             total = outcome.losses.sum()
         loss = (float(total) if looking else total) / len(outcome.losses)
         if looking:
             good = isfinite(loss) and bool(xp.isfinite(outcome.theta_bar).all())
         else:
             good = good & xp.isfinite(loss) & xp.isfinite(outcome.theta_bar).all()
-        if (looking or (iteration + 1) % CHECK_EVERY == 0 or iteration + 1 == iterations) and not good:
+        if (looking or refused or (iteration + 1) % CHECK_EVERY == 0 or iteration + 1 == iterations) and not good:
             in_data = non_finite(support, "support") or non_finite(query, "query")
             if in_data or skipped == max_skips:
-                culprit = f"{in_data} is not finite" if in_data else _culprit(current.layout, outcome)
-                where = "" if looking else f"seen {CHECK_EVERY} iterations after the last look, in "
+                culprit = f"{in_data} is not finite" if in_data else refused or _culprit(current.layout, outcome)
+                where = "" if looking or refused else f"seen {CHECK_EVERY} iterations after the last look, in "
                 raise NonFinite(f"{where}iteration {iteration + 1}: {culprit}")
             skipped += 1
             continue

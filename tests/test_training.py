@@ -95,3 +95,22 @@ def test_an_update_that_overflows_warns_of_nothing(recwarn):
     support, query = (Batch(*(part.astype("f") for part in batch)) for batch in (SUPPORT, QUERY))
     progress, = train(MAML(OBJECTIVE, 0.1), SGD(1e39), theta, lambda: (support, query), 1)
     assert not np.isfinite(progress.theta).all() and not recwarn.list
+
+
+def test_an_algorithm_that_refuses_a_meta_batch_costs_it_alone():
+    """What it says is said where no skips are left, with the iteration."""
+    class Refuses(MAML):
+        calls = [0]
+
+        def meta_gradient(self, theta, support, query):
+            self.calls[0] += 1
+            if self.calls[0] in (2, 3):
+                raise ArithmeticError("task 7 is bent")
+            return super().meta_gradient(theta, support, query)
+
+    def updates(max_skips):
+        Refuses.calls[0] = 0
+        return train(Refuses(OBJECTIVE, 0.1), SGD(0.1), THETA, lambda: (SUPPORT, QUERY), 3, max_skips=max_skips)
+    assert [progress.skipped for progress in updates(2)] == [0, 2, 0]
+    with pytest.raises(NonFinite, match="iteration 2: task 7 is bent"):
+        list(updates(1))

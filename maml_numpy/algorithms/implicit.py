@@ -4,7 +4,7 @@ minimum does not ask how it was reached. Derived in derivations/34_implicit.md.
 
 from dataclasses import dataclass
 from functools import cached_property
-from math import inf
+from math import inf, nan
 from typing import Any, Optional
 
 import numpy as np
@@ -93,7 +93,7 @@ class Implicit:
             return product
         g = conjugate_gradients(times, inner.pull * dquery, self.iterations, SOLVED)  # (implicit.6)
         unsolved = g[:, 0] != g[:, 0]  # all NaN
-        losses = xp.where(unsolved, xp.nan, losses)
+        losses = xp.where(unsolved, nan, losses)
         if isinstance(losses, np.ndarray) and unsolved.any() and np.isfinite(phi).all():
             pull = float(np.sum(np.real(inner.pull)))
             raise ArithmeticError(f"the inner loss of task {int(unsolved.argmax())} curves downwards by more than "

@@ -3,8 +3,8 @@
 from typing import Any
 
 from ..runs.checkpoint import Checkpoint, CheckpointError
-from . import (cartpole, characters, cheetah, corners, daml, navigation, pendulums, pong, reptile, sinusoid,
-               sinusoid_small, two_phase, video)
+from . import (cartpole, characters, cheetah, corners, daml, implicit, navigation, pendulums, pong, reptile,
+               sinusoid, sinusoid_small, two_phase, video)
 from .configuration import Configuration, from_json
 from .experiment import UNTRAINED, Experiment, Tested, choose
 
@@ -12,7 +12,7 @@ EXPERIMENTS: dict[str, Experiment] = {
     each.name: each for each in (sinusoid.EXPERIMENT, two_phase.EXPERIMENT, daml.EXPERIMENT, sinusoid_small.EXPERIMENT,
                                  reptile.EXPERIMENT, characters.EXPERIMENT, pong.EXPERIMENT, cartpole.EXPERIMENT,
                                  video.EXPERIMENT, navigation.EXPERIMENT, corners.EXPERIMENT, pendulums.EXPERIMENT,
-                                 cheetah.EXPERIMENT)}
+                                 cheetah.EXPERIMENT, implicit.EXPERIMENT)}
 
 
 def find(name: str) -> Experiment:

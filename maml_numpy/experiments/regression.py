@@ -61,20 +61,22 @@ class UnseenTasks:
         drawn = self.family.sample(np.random.default_rng([seed, 0]), T or self.tasks)
         return self.family.examples(np.random.default_rng([seed, N]), drawn, N), self.family.grid(drawn, self.grid)
 
-    def test(self, objective: Supervised, theta: Array, alpha: Any, title: str, tune: bool = False) -> list[Row]:
+    def test(self, objective: Supervised, theta: Array, alpha: Any, title: str, tune: bool = False,
+             inner: Supervised | None = None) -> list[Row]:
         """The errors, a row for each N.
 
         theta: (P,).
         alpha: inner rate, a number, or one per parameter, (P,).
         tune: also test, as "title, tuned", with the rate that suits each N and each number of steps best; fair to what
         was trained without an inner loop.
+        inner: the loss of the steps, where it is another.
         """
         rate = alpha if np.ndim(alpha) == 0 else np.nan
         rows = []
         for N in self.N:
             support, grid = self.draw(N)
             losses = np.concatenate([
-                losses_after(objective, theta, take(support, at), take(grid, at), alpha, self.steps)
+                losses_after(inner or objective, theta, take(support, at), take(grid, at), alpha, self.steps, objective)
                 for at in np.array_split(np.arange(self.tasks), -(-self.tasks // CHUNK))], axis=1)
             rows.append(row(title, f"N={N}", losses, rate))
             if tune:
@@ -121,6 +123,8 @@ class RegressionMethod:
     iterations: config -> outer updates.
     start: config, theta_0 -> what training begins with.
     split: config, learned -> theta (P,) and the inner rate at test.
+    objective: config -> the loss, where it is not the configuration's own.
+    inner: config, learned -> the loss of the steps at test, where it is another; or None.
     baseline: whether it is trained without an inner loop: it is also tested with the inner rate that suits it best, and
     the summary compares with it.
     default: whether it is trained when no method is named.
@@ -133,6 +137,8 @@ class RegressionMethod:
     iterations: Callable[[Any], int] = lambda config: config.iterations
     start: Callable[[Any, Array], Array] = as_it_is
     split: Callable[[Any, Array], tuple[Array, Any]] = fixed_rate
+    objective: Callable[[Any], Supervised] = lambda config: config.objective()
+    inner: Callable[[Any, Array], Supervised] | None = None
     baseline: bool = False
     default: bool = True
 
@@ -195,8 +201,18 @@ class Regression:
 
     def start(self, config: Any, method: str, seed: int) -> Array:
         """The parameters before training, (P,), float32: the same theta_0 for every method of a seed."""
-        theta = config.objective().network.initialise(np.random.default_rng([seed, 0]), self.initialiser(config))
+        theta = self.objective(config, method).network.initialise(np.random.default_rng([seed, 0]),
+                                                                  self.initialiser(config))
         return theta if method == UNTRAINED else self.method(method).start(config, theta)
+
+    def objective(self, config: Any, method: str) -> Supervised:
+        """The loss of a method."""
+        return config.objective() if method == UNTRAINED else self.method(method).objective(config)
+
+    def inner(self, config: Any, method: str, learned: Array) -> Supervised:
+        """The loss of its steps at test."""
+        inner = None if method == UNTRAINED else self.method(method).inner
+        return inner(config, learned) if inner else self.objective(config, method)
 
     def trainer(self, config: Any, method: str, seed: int) -> MetaTrainer:
         """How to train: every method from the seed's start, on the seed's one stream of random numbers."""
@@ -234,8 +250,8 @@ class Regression:
     def test(self, config: Any, method: str, learned: Array, processes: int = 1) -> list[Row]:
         """Errors on unseen tasks, as `UnseenTasks.test` gives them."""
         tune = self.tune_untrained if method == UNTRAINED else self.method(method).baseline
-        return self.unseen(config).test(config.objective(), *self.split(config, method, learned), self.title(method),
-                                        tune)
+        return self.unseen(config).test(self.objective(config, method), *self.split(config, method, learned),
+                                        self.title(method), tune, self.inner(config, method, learned))
 
     def measured(self, config: Any, rows: list[Row]) -> ErrorResults:
         """The rows, with what they are measured on."""
@@ -257,4 +273,4 @@ class Regression:
 
     def loaded(self, config: Any, method: str, learned: Array) -> Learner:
         """The learner."""
-        return Learner(config.objective(), *self.split(config, method, learned))
+        return Learner(self.inner(config, method, learned), *self.split(config, method, learned))

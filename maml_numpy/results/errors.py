@@ -1,6 +1,6 @@
 """Errors after adaptation, of several methods, seeds and kinds of support set: typed rows, their tables, their JSON."""
 
-from typing import Any, Iterable, NamedTuple, Optional, Sequence
+from typing import Any, Iterable, Mapping, NamedTuple, Optional, Sequence
 
 import numpy as np
 
@@ -48,7 +48,7 @@ def row(title: str, examples: str, losses: Array, alpha: Any, **more: Array) -> 
 
     alpha: the inner rate, a number or (S,). more: `correct` and `live`.
     """
-    rates = np.broadcast_to(np.asarray(alpha, np.float64), len(losses))
+    rates = np.broadcast_to(np.nan if isinstance(alpha, Mapping) else np.asarray(alpha, np.float64), len(losses))
     return Row(title, examples, *summarise(losses), rates, **more)
 
 

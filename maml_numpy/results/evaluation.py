@@ -1,6 +1,6 @@
 """Losses after adaptation to tasks that were not seen in training."""
 
-from typing import Any, NamedTuple, Sequence
+from typing import Any, NamedTuple, Optional, Sequence
 
 import numpy as np
 
@@ -13,14 +13,15 @@ from ..objectives import Objective
 from ..rates import per_step
 
 
-def losses_after(objective: Objective, theta: Array, support: Any, query: Any, alpha: Any, steps: Sequence[int]
-                 ) -> Array:
+def losses_after(objective: Objective, theta: Array, support: Any, query: Any, alpha: Any, steps: Sequence[int],
+                 outer: Optional[Objective] = None) -> Array:
     """Adapt to the support set and record the query loss after each of the given numbers of inner steps.
 
     theta: (P,).
     support, query: of T tasks.
     alpha: inner learning rate, as `rates.per_step` takes it.
     steps: S numbers, at least 0, ascending.
+    outer: the query loss, where it is another than that of the steps.
     Returns (S, T). A task whose adaptation diverges has losses that are not finite; nothing is raised for it.
     Raises ValueError for steps that are no such numbers, a batch that does not fit, or an example that is not finite.
     """
@@ -36,7 +37,7 @@ def losses_after(objective: Objective, theta: Array, support: Any, query: Any, a
     with np.errstate(over="ignore", invalid="ignore"):  # a diverging task is a result, not a warning
         for k in steps:
             theta = adapt(objective, theta, [support] * (k - taken), rates[taken:k])
-            losses.append(objective.loss(theta, query))
+            losses.append((outer or objective).loss(theta, query))
             taken = k
     return array_module(theta).stack(losses)
 

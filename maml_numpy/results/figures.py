@@ -40,6 +40,7 @@ METHODS: dict[str, tuple[str, LineStyle]] = {
     "ridge head": (ORANGE, "-."), "ordinary classifier": (BLACK, "--"), "nearest neighbour": (BLACK, ":"),
     "LVC": (BLUE, "-"), "as first published": (RED, "--"), "between LVC and DiCE": (SKY, "-"), "DiCE": (GREEN, "-."),
     "exact": (PURPLE, "-"), "pretrained on all tasks": (ORANGE, "--"),
+    "implicit MAML": (GREEN, "-"), "CAVIA": (PURPLE, "-"),
     "variational": (PURPLE, "-"), "deterministic": (GREEN, "--"),
 }
 TUNED_STYLE: LineStyle = (0, (1, 1.5))

@@ -4,15 +4,12 @@ Derived in derivations/30_gaussian.md.
 """
 
 from math import log, pi
-from typing import Any, Mapping, NamedTuple, Optional
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..backend import Array, array_module
-from ..initialisers import Initialiser
-from ..layers import Layer
-from ..layers.products import outer
-from ..parameters import Shape, Views
+from ..layers import Context
 
 
 class GaussianTaken(NamedTuple):
@@ -22,12 +19,6 @@ class GaussianTaken(NamedTuple):
     log_sigma: Array
     inverse: Array
     z: Array
-
-
-class LogSigmaCache(NamedTuple):
-    """x: the input, (T, N, A)."""
-
-    x: Array
 
 
 class Gaussian:
@@ -92,43 +83,15 @@ class Gaussian:
         return mu + np.exp(log_sigma) * rng.standard_normal(mu.shape, mu.dtype)
 
 
-class LogSigma(Layer):
-    """y = [x, log sigma]: A parameters of their own beside A features, the same in all examples of a task.
+class LogSigma(Context):
+    """The logarithms of the standard deviations, parameters of their own beside the A means.
 
-    start: of each, the logarithm of a standard deviation. Raises ValueError for A below 1.
+    start: of each. Raises ValueError for A below 1.
     """
 
-    zeros = frozenset({"x_bar", "log_sigma_bar"})  # (gaussian.15)
-
     def __init__(self, A: int, start: float = 0.0):
-        if A < 1:
-            raise ValueError(f"LogSigma needs A >= 1, got {A}")
-        self.D, self.M, self.start = A, 2 * A, float(start)
-        self.shapes: Mapping[str, Shape] = {"log_sigma": (1, A)}
-
-    def initialise(self, rng: Any, initialiser: Initialiser, params: Views) -> None:
-        """All as `start` says."""
-        params["log_sigma"][...] = self.start
-
-    def forward(self, params: Views, x: Array) -> tuple[Array, LogSigmaCache]:
-        """x (T, N, A) -> y (T, N, 2 A)."""
-        return _both(x, _each(params["log_sigma"], x)), LogSigmaCache(x)  # (gaussian.11)
-
-    def backward(self, params: Views, cache: LogSigmaCache, dy: Array) -> Array:
-        """dy (T, N, 2 A) -> dx (T, N, A)."""
-        return _halves(dy)[0]  # (gaussian.12)
-
-    def gradient(self, params: Views, cache: LogSigmaCache, dy: Array, dparams: Views) -> None:
-        """Write dlog_sigma."""
-        d = _halves(dy)[1]
-        outer(array_module(d).ones(d.shape[:-1] + (1,), d.dtype), d, out=dparams["log_sigma"])  # (gaussian.13)
-
-    def tangent(self, params: Views, cache: LogSigmaCache, dx_bar: Optional[Array], dparams_bar: Optional[Views]
-                ) -> Array:
-        """dx_bar (T, N, A), dlog_sigma_bar -> dy_bar (T, N, 2 A)."""
-        still = array_module(cache.x).zeros_like(cache.x)
-        spread = still if dparams_bar is None else _each(dparams_bar["log_sigma"], cache.x)
-        return _both(still if dx_bar is None else dx_bar, spread)  # (gaussian.14)
+        super().__init__(A, A, start)
+        self.A = A
 
     @classmethod
     def examples(cls) -> list[Any]:
@@ -140,11 +103,6 @@ def _halves(y: Array) -> tuple[Array, Array]:
     """(..., 2 A) as twice (..., A)."""
     A = y.shape[-1] // 2
     return y[..., :A], y[..., A:]
-
-
-def _each(log_sigma: Array, x: Array) -> Any:
-    """(1, A) or (T, 1, A) as (T, N, A), for every example of x."""
-    return array_module(x).broadcast_to(log_sigma, x.shape)
 
 
 def _both(one: Array, other: Array) -> Any:

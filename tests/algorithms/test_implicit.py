@@ -45,7 +45,7 @@ def test_a_quadratic_is_solved_in_closed_form(rng):
     objective, pull = Supervised(Network(3, [Dense(3, 1, bias=False)]), MSE()), 0.8
     shapes = (3,), (2, 6, 3), (2, 6, 1), (2, 4, 3), (2, 4, 1)
     theta, x, y, x_query, y_query = map(rng.standard_normal, shapes)
-    wanted = 0
+    wanted = np.zeros(3)
     for t in range(2):
         A = 2 * x[t].T @ x[t] / 6 + pull * np.eye(3)
         phi = np.linalg.solve(A, 2 * x[t].T @ y[t, :, 0] / 6 + pull * theta)
@@ -85,8 +85,8 @@ def test_replayed_bit_for_bit_and_float32_stays(rng, learned):
 def test_a_loss_that_curves_downwards_is_named_with_its_task(rng, wrapped):
     objective, theta, support, query = problem(rng, kind=ReLU)
     bent = Batch(support.x, support.y * np.array([1.0, 1.0, 40.0])[:, None, None])
-    algorithm = Implicit(objective, 1e-6, 1, 0.01, 30)
-    algorithm = Replayed(algorithm, strict=True) if wrapped else algorithm
+    plain = Implicit(objective, 1e-6, 1, 0.01, 30)
+    algorithm = Replayed(plain, strict=True) if wrapped else plain
     for _ in range(3 if wrapped else 1):
         with pytest.raises(ArithmeticError, match=r"inner loss of task \d curves downwards by more than lambda, 0.01"):
             algorithm.meta_gradient(theta, bent, query)
