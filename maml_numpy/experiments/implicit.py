@@ -39,7 +39,7 @@ class Config(Configuration):
     alpha: float = option(0.02, "MAML: inner learning rate")
     implicit_K: int = option(32, "implicit MAML: inner steps in training", least=1)
     implicit_alpha: float = option(3e-3, "implicit MAML: inner learning rate", above=True)
-    pull: float = option(8.0, "implicit MAML: lambda, the strength of the pull towards the start", above=True)
+    pull: float = option(10.0, "implicit MAML: lambda, the strength of the pull towards the start", above=True)
     max_skips: int = option(100, "stop after more than this many consecutive meta-batches with a task whose inner loss "
                                  "has no minimum, which are skipped")
     learned: bool = option(False, "implicit MAML: learn lambda too")
