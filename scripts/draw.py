@@ -13,7 +13,8 @@ STYLE: Any = {"mathtext.fontset": "cm", "font.family": "DejaVu Sans", "font.size
 FIGURES = {"backward_is_a_function": "network", "dense": "layers", "activations": "layers", "losses": "layers",
            "sweeps": "network", "inner": "inner", "maml": "inner", "ppo_clip": "policy", "convolution": "convolution",
            "replay": "replay", "projections": "normalisation",
-           "characters": "characters", "estimators": "estimators", "implicit": "implicit"}  # name -> its module in drawings/
+           "characters": "characters", "estimators": "estimators",
+           "implicit": "implicit"}  # name -> its module in drawings/
 
 
 def run(argv: Sequence[str]) -> int:

@@ -9,6 +9,7 @@ from .maml import MAML
 from .meta_sgd import LSLR, MetaSGD
 from .reptile import Reptile
 from .sharded import Sharded
+from .stream import Stream
 
 __all__ = ["Algorithm", "DAML", "Embedding", "Implicit", "JointTraining", "LSLR", "MAML", "MetaGradient", "MetaSGD",
-           "Prototypes", "Reptile", "Ridge", "Sharded"]
+           "Prototypes", "Reptile", "Ridge", "Sharded", "Stream"]

@@ -40,6 +40,8 @@ METHODS: dict[str, tuple[str, LineStyle]] = {
     "ridge head": (ORANGE, "-."), "ordinary classifier": (BLACK, "--"), "nearest neighbour": (BLACK, ":"),
     "LVC": (BLUE, "-"), "as first published": (RED, "--"), "between LVC and DiCE": (SKY, "-"), "DiCE": (GREEN, "-."),
     "exact": (PURPLE, "-"), "pretrained on all tasks": (ORANGE, "--"),
+    "second order": (BLUE, "-"), "first order": (SKY, "--"), "static": (ORANGE, ":"),
+    "static start, best rate": (ORANGE, "--"), "Bayes, which knows how chains are drawn": (BLACK, "-."),
     "implicit MAML": (GREEN, "-"), "CAVIA": (PURPLE, "-"),
     "variational": (PURPLE, "-"), "deterministic": (GREEN, "--"),
 }
@@ -58,6 +60,23 @@ def method_style(title: str) -> tuple[str, LineStyle]:
         return method_style(title.removesuffix(TUNED))[0], TUNED_STYLE
     style, color = divmod(crc32(title.encode()) % (len(PALETTE) * len(OTHER_STYLES)), len(PALETTE))
     return PALETTE[color], OTHER_STYLES[style]
+
+
+def loss_along_streams(losses: Mapping[str, np.ndarray], title: str) -> "Figure":
+    """Draw the loss at every position of a stream, smoothed a little. losses: title -> (N,), in nats."""
+    from matplotlib.figure import Figure
+    figure = Figure(figsize=(7.2, 4.2), layout="constrained")
+    ax = figure.subplots()
+    for name, values in losses.items():
+        color, style = method_style(name)
+        width = max(1, len(values) // 64)
+        positions = np.arange(len(values) - width + 1) + width / 2
+        ax.plot(positions, np.convolve(values, np.full(width, 1 / width), "valid"), color=color, ls=style, label=name)
+    ax.set(xlabel="position in the stream", ylabel="loss, nats")
+    ax.grid(alpha=0.25)
+    ax.legend(frameon=False)
+    figure.suptitle(title)
+    return figure
 
 
 def steps_label(k: int) -> str:

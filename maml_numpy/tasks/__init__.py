@@ -7,7 +7,8 @@ from .family import Family
 from .sinusoid import Sinusoid, SinusoidTasks
 from .sources import Parts, parts_of
 from .squares import Squares
+from .streams import Enciphered, MarkovChains
 from .two_phase import TwoPhase
 
-__all__ = ["Drawings", "Episodes", "Family", "Parts", "Sinusoid", "SinusoidTasks", "Squares", "TwoPhase",
-           "made_up", "nearest_neighbour", "parts_of", "turned"]
+__all__ = ["Drawings", "Enciphered", "Episodes", "Family", "MarkovChains", "Parts", "Sinusoid", "SinusoidTasks",
+           "Squares", "TwoPhase", "made_up", "nearest_neighbour", "parts_of", "turned"]

@@ -151,7 +151,7 @@ def test_alpha_zero_is_legal_and_adapts_nothing(tmp_path, capsys, few_tasks, unp
 
 
 @pytest.mark.parametrize("argv, words", [
-    (["pendulum"], "unknown experiment 'pendulum'; choose from sinusoid, two_phase"),
+    (["rocket"], "unknown experiment 'rocket'; choose from sinusoid, two_phase"),
     (["sinusiod"], "did you mean 'sinusoid'?"),
     (["--method", "anil"], "unknown method 'anil'"),
     (["--method", "maml", "fomalm"], "did you mean 'fomaml'?"),
