@@ -18,8 +18,8 @@ class Config(AdaptingConfig):
     iterations: int = option(60, "rounds of playing, adapting and improving")
     tasks: int = option(8, "tasks in each round", least=2, most=10_000)
     K: int = option(3, "inner steps in training", least=1, most=100)
-    reward: str = option("progress", "what pays: coming nearer in the goal's own quadrant, or only being near it",
-                         choices=Corners.rewards)
+    reward: str = option("progress", "what pays: coming nearer in the goal's own quadrant; the same as published, "
+                                     "which can be earned twice; or only being near", choices=Corners.rewards)
 
 
 def family(config: Config) -> Corners:

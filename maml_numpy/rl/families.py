@@ -134,16 +134,18 @@ class Navigation(Points):
 class Corners(Points):
     """Walks from near the origin to one of the four corners (±2, ±2), in steps of up to 0.2 in both directions.
 
-    reward: "progress" pays how much nearer to the goal each step leads, where no other corner is nearer and the sum of
-        the coordinates' sizes is at least 0.5; walking straight pays about 2.6. Stepping out of there costs nothing, so
-        stepping in again pays again. This is the exploration task in the code of Rothfuss et al. (2019,
-        arXiv:1810.06784). "sparse" pays 1 - distance where that is positive.
+    reward: "progress" pays for every step by how much it leads nearer to the goal than the origin is, counted where no
+        other corner is nearer and the sum of the coordinates' sizes is at least 0.5, else 0; what a step gains, the
+        step back costs, so an episode earns what its last place is worth, at most 2.83. "published" is the exploration
+        task in the code of Rothfuss et al. (2019, arXiv:1810.06784), which pays how much nearer a step leads there, and
+        0 elsewhere, so that stepping out costs nothing and stepping in again pays again. "sparse" pays 1 - distance
+        where that is positive.
     horizon: decisions of an episode, at least 1; none ends earlier.
     Raises ValueError for another reward, or a horizon below 1.
     """
 
     stride = 0.2
-    rewards = ("progress", "sparse")
+    rewards = ("progress", "published", "sparse")
     corners = np.array([[2, 2], [-2, 2], [-2, -2], [2, -2]], np.float32)
 
     def __init__(self, reward: str = "progress", horizon: int = 100):
@@ -169,11 +171,21 @@ class Corners(Points):
         distance = np.sqrt(((after.position - goal) ** 2).sum(axis=-1))
         if self.reward == "sparse":
             reward = np.maximum(1 - distance, 0)
+        elif self.reward == "progress":
+            reward = self._worth(after.position, goal) - self._worth(state.position, goal)
         else:
-            near = (after.position * goal >= 0).all(axis=-1) & (np.abs(after.position).sum(axis=-1) >= 0.5)
             before = np.sqrt(((state.position - goal) ** 2).sum(axis=-1))
-            reward = np.where(near, before - distance, np.float32(0))
+            reward = np.where(self._counts(after.position, goal), before - distance, np.float32(0))
         return after, reward, np.zeros(distance.shape, bool)
+
+    def _counts(self, position: Array, goal: Array) -> Array:
+        """Whether progress at a place counts, (T, N)."""
+        return (position * goal >= 0).all(axis=-1) & (np.abs(position).sum(axis=-1) >= 0.5)
+
+    def _worth(self, position: Array, goal: Array) -> Array:
+        """How much nearer to the goal than the origin a place is, where that counts, (T, N)."""
+        nearer = np.sqrt((goal * goal).sum(axis=-1)) - np.sqrt(((position - goal) ** 2).sum(axis=-1))
+        return np.where(self._counts(position, goal), nearer, np.float32(0))
 
 
 class MDPs(NamedTuple):

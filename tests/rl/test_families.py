@@ -11,7 +11,7 @@ from maml_numpy.rl.gym_family import GymFamily, HalfCheetah
 from maml_numpy.rl.physics import (CartPoleRanges, CartPoles, CartPoleTasks, Motion, PendulumRanges, Pendulums,
                                    PendulumTasks, Swing)
 
-FAMILIES = [Navigation(), Navigation("squared"), Corners(), Corners("sparse"), TabularMDPs(4, 3, 7), Bandits(6, 5),
+FAMILIES = [Navigation(), Navigation("squared"), Corners(), Corners("published"), Corners("sparse"), TabularMDPs(4, 3, 7), Bandits(6, 5),
             CartPoles(horizon=9), Pendulums(horizon=9)]
 
 
@@ -70,8 +70,21 @@ def test_navigation_ends_at_the_goal_and_its_steps_are_clipped(rng):
     assert np.allclose(reward[:, 0], [0, -np.hypot(0.2, 0.25)])
 
 
-def test_corners_pay_progress_in_the_goal_s_quadrant(rng):
+def test_corners_pay_an_episode_what_its_last_place_is_worth(rng):
     family = Corners()
+    tasks = family.sample(rng, 4)
+    state, total = family.start(rng, tasks, 50), 0.0
+    for _ in range(60):
+        state, reward, _ = family.step(rng, tasks, state, 3 * rng.standard_normal((4, 50, 2)).astype("f"))
+        total = total + reward
+    place, goal = state.position, tasks.goal[:, None]
+    counts = (np.sign(place) == np.sign(goal)).all(axis=-1) & (np.abs(place).sum(axis=-1) >= 0.5)
+    worth = np.where(counts, np.sqrt(8) - np.linalg.norm(place - goal, axis=-1), 0)
+    assert np.allclose(total, worth, atol=1e-5) and counts.any() and not counts.all()
+
+
+def test_corners_as_published_pay_progress_in_the_goal_s_quadrant(rng):
+    family = Corners("published")
     tasks = family.sample(rng, 8)
     assert sorted(map(tuple, tasks.goal[:4])) == [(-2, -2), (-2, 2), (2, -2), (2, 2)]
     assert (tasks.goal[:4] == tasks.goal[4:]).all()
@@ -218,7 +231,7 @@ def test_the_half_cheetah_is_paid_for_its_goal(rng, goal, tasks):
 
 @pytest.mark.parametrize("make, said", [
     (lambda: Navigation("cubed"), "reward must be one of distance, squared, got 'cubed'"),
-    (lambda: Corners("distance"), "reward must be one of progress, sparse"),
+    (lambda: Corners("distance"), "reward must be one of progress, published, sparse"),
     (lambda: Navigation(horizon=0), "horizon must be at least 1, got 0"),
     (lambda: Corners(horizon=-1), "horizon must be at least 1"), (lambda: Bandits(0), "arms must be at least 1"),
     (lambda: TabularMDPs(0), "states must be at least 1"), (lambda: CartPoles(horizon=0), "horizon must be at least 1"),
