@@ -11,7 +11,8 @@ from maml_numpy.rl.gym_family import GymFamily, HalfCheetah
 from maml_numpy.rl.physics import (CartPoleRanges, CartPoles, CartPoleTasks, Motion, PendulumRanges, Pendulums,
                                    PendulumTasks, Swing)
 
-FAMILIES = [Navigation(), Navigation("squared"), Corners(), Corners("published"), Corners("sparse"), TabularMDPs(4, 3, 7), Bandits(6, 5),
+FAMILIES = [Navigation(), Navigation("squared"), Corners(), Corners("published"), Corners("sparse"),
+            TabularMDPs(4, 3, 7), Bandits(6, 5),
             CartPoles(horizon=9), Pendulums(horizon=9)]
 
 

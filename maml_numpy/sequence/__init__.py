@@ -1,0 +1,1 @@
+"""Layers for sequences whose memory is a small model that learns while it reads."""
