@@ -7,7 +7,8 @@ beside matrices against the width. posts: the loops of the PyTorch post. trainin
 the weights, beside JAX in a call an iteration and JAX in one call. peak: the share of the machine's fastest matrix
 product. convolution: one layer beside PyTorch's and JAX's. characters: a meta-gradient of few-shot classification
 beside theirs, and its memory. pong: frames a second of Pong's training. policies: playing and a round of policies that
-adapt, beside bare stepping and PyTorch. device: a device beside the host, with --device
+adapt, beside bare stepping and PyTorch. ttt: a layer with an inner loop in dual form, beside its memory written token
+by token. device: a device beside the host, with --device
 gpu. Before others are timed beside this project, all must give the same gradient; trainings show their losses.
 """
 
@@ -23,7 +24,7 @@ from maml_numpy.cli.console import Parser, check_writable, guarded
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # which `python -I` leaves out
 MODES = ("meta", "posts", "order", "widths", "peak", "steps", "training", "device", "convolution",
-         "characters", "pong", "policies")
+         "characters", "pong", "policies", "ttt")
 PEERS = {"not-replayed": "not replayed", "jax-jit": "JAX jit", "torch.func": "torch.func",
          "torch-batched": "torch batched", "torch-loop": "torch loop", "numpy-loop": "ancestor's loop"}
 

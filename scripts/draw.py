@@ -14,7 +14,7 @@ FIGURES = {"backward_is_a_function": "network", "dense": "layers", "activations"
            "sweeps": "network", "inner": "inner", "maml": "inner", "ppo_clip": "policy", "convolution": "convolution",
            "replay": "replay", "projections": "normalisation",
            "characters": "characters", "estimators": "estimators",
-           "implicit": "implicit"}  # name -> its module in drawings/
+           "implicit": "implicit", "attention": "attention"}  # name -> its module in drawings/
 
 
 def run(argv: Sequence[str]) -> int:

@@ -3,8 +3,8 @@
 from typing import Any
 
 from ..runs.checkpoint import Checkpoint, CheckpointError
-from . import (cartpole, characters, cheetah, corners, daml, implicit, navigation, pendulums, pong, reptile,
-               sinusoid, sinusoid_small, stream, two_phase, video)
+from . import (attention, cartpole, characters, cheetah, corners, daml, implicit, navigation, pendulums, pong, recall,
+               reptile, sinusoid, sinusoid_small, stream, two_phase, video)
 from .configuration import Configuration, from_json
 from .experiment import UNTRAINED, Experiment, Tested, choose
 
@@ -12,7 +12,8 @@ EXPERIMENTS: dict[str, Experiment] = {
     each.name: each for each in (sinusoid.EXPERIMENT, two_phase.EXPERIMENT, daml.EXPERIMENT, sinusoid_small.EXPERIMENT,
                                  reptile.EXPERIMENT, characters.EXPERIMENT, pong.EXPERIMENT, cartpole.EXPERIMENT,
                                  video.EXPERIMENT, navigation.EXPERIMENT, corners.EXPERIMENT, pendulums.EXPERIMENT,
-                                 cheetah.EXPERIMENT, implicit.EXPERIMENT, stream.EXPERIMENT)}
+                                 cheetah.EXPERIMENT, implicit.EXPERIMENT, stream.EXPERIMENT,
+                                 recall.EXPERIMENT, attention.EXPERIMENT)}
 
 
 def find(name: str) -> Experiment:

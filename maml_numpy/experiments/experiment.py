@@ -139,6 +139,34 @@ def title_of(name: str, methods: Mapping[str, Method]) -> str:
     return "random start" if name == UNTRAINED else methods[choose("method", name, methods)].title
 
 
+class ByMethod:
+    """What experiments on the CPU, without presets and shipped weights, have in common. methods: name -> method."""
+
+    methods: Mapping[str, Any]
+    own = None
+    screen = None
+    ships = False
+    devices = ("cpu",)
+    processes = "one"
+    presets = NO_PRESETS
+
+    def method(self, name: str) -> Any:
+        """The method of this name. Raises ValueError for an unknown name."""
+        return self.methods[choose("method", name, self.methods)]
+
+    def title(self, name: str) -> str:
+        """Of a method, or of the untrained start."""
+        return title_of(name, self.methods)
+
+    def iterations(self, config: Any, method: str) -> int:
+        """Outer updates of a whole training."""
+        return config.iterations
+
+    def progress(self, config: Any, method: str, past: Mapping[str, Sequence[float]]) -> Callable[[Progress], str]:
+        """The loss."""
+        return lambda progress: f"loss {float(progress.loss):.3f}"
+
+
 def choose(kind: str, name: str, names: Iterable[str]) -> str:
     """Return `name`. Raises ValueError unless it is one of `names`; the message names the closest."""
     known = list(names)

@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any, Callable, Mapping, Sequence
+from typing import Any, Callable, Sequence
 
 import numpy as np
 
@@ -24,9 +24,8 @@ from ..results.report import Report
 from ..results.tables import markdown, spread, text
 from ..runs import MetaTrainer
 from ..tasks.streams import Enciphered, MarkovChains, Streams, transitions
-from ..training import Progress
 from .configuration import TEST_SEED, Configuration, option
-from .experiment import NO_PRESETS, UNTRAINED, Tested, choose, title_of, training_of
+from .experiment import UNTRAINED, ByMethod, Tested, training_of
 
 HELD_OUT_SEED = 2018
 HELD_OUT = 100  # streams on which the rate of the static start is chosen
@@ -105,31 +104,13 @@ def parts(length: int) -> list[slice]:
     return [slice(a, b) for a, b in zip(edges, edges[1:])]
 
 
-class Reading:
+class Reading(ByMethod):
     """The `Experiment`; see there."""
 
     name = "stream"
     description = "Streams that are learned while they are read: test-time training of a small network."
     Config: type[Any] = Config
     methods = METHODS
-    own = None
-    screen = None
-    ships = False
-    devices = ("cpu",)
-    processes = "one"
-    presets = NO_PRESETS
-
-    def method(self, name: str) -> StreamMethod:
-        """The method of this name. Raises ValueError for an unknown name."""
-        return self.methods[choose("method", name, self.methods)]
-
-    def title(self, name: str) -> str:
-        """Of a method, or of the untrained start."""
-        return title_of(name, self.methods)
-
-    def iterations(self, config: Any, method: str) -> int:
-        """Outer updates of a whole training."""
-        return config.iterations
 
     def check(self, config: Any, methods: Sequence[str]) -> None:
         """Draw a stream. Raises ValueError or OSError for a text that does not have one."""
@@ -160,10 +141,6 @@ class Reading:
         optimizer: Optimizer = ClipByNorm(Adam(Cosine(config.beta, config.iterations)), config.clip)
         return MetaTrainer(Replayed(algorithm), optimizer, self.start(config, method, seed), draw,
                            np.random.default_rng([seed, 1]), config.iterations)
-
-    def progress(self, config: Any, method: str, past: Mapping[str, Sequence[float]]) -> Callable[[Progress], str]:
-        """The loss."""
-        return lambda progress: f"loss {float(progress.loss):.3f}"
 
     def memory(self, config: Any, method: str, device: str) -> str:
         """The end of the message when there is too little memory."""

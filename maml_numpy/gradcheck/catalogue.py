@@ -13,7 +13,7 @@ from ..layers import Layer, ReLU, Tanh
 from ..learned_loss import LearnedLoss
 from ..objectives import Supervised
 from ..rl import estimators, gaussian, policy
-from ..sequence import ttt_model
+from ..sequence import attention, ttt_model
 from . import convolution, estimates, factors, meta_policy, video
 from . import policy as policy_claims
 from .check import instance_subjects
@@ -29,7 +29,8 @@ KINDS: tuple[tuple[ModuleType, str], ...] = (  # where public rules are found, a
     (layers, "tangent"), (losses, "curvature"), (classification, "curvature"), (policy, "curvature"),
     (gaussian, "tangent"), (estimators, "curvature"),
     (objectives, "second_order"), (learned, "second_order"), (proximal, "second_order"),
-    (algorithms, "meta_gradient"), (replay, "meta_gradient"), (ttt_model, "meta_gradient"))
+    (algorithms, "meta_gradient"), (replay, "meta_gradient"),
+    (ttt_model, "meta_gradient"), (attention, "meta_gradient"))
 
 
 def cases() -> Iterator[Case]:

@@ -42,6 +42,9 @@ METHODS: dict[str, tuple[str, LineStyle]] = {
     "exact": (PURPLE, "-"), "pretrained on all tasks": (ORANGE, "--"),
     "second order": (BLUE, "-"), "first order": (SKY, "--"), "static": (ORANGE, ":"),
     "static start, best rate": (ORANGE, "--"), "Bayes, which knows how chains are drawn": (BLACK, "-."),
+    "self-attention": (BLUE, "-"),
+    "TTT-Linear": (BLUE, "-"), "TTT-MLP": (RED, "-"), "linear attention": (ORANGE, "--"), "delta rule": (GREEN, "-."),
+    "momentum and decay": (PURPLE, "-"), "least squares on the keys": (BLACK, "-."),
     "implicit MAML": (GREEN, "-"), "CAVIA": (PURPLE, "-"),
     "variational": (PURPLE, "-"), "deterministic": (GREEN, "--"),
 }
@@ -76,6 +79,43 @@ def loss_along_streams(losses: Mapping[str, np.ndarray], title: str) -> "Figure"
     ax.grid(alpha=0.25)
     ax.legend(frameon=False)
     figure.suptitle(title)
+    return figure
+
+
+def accuracy_by_pairs(pairs: Sequence[int], shares: Mapping[str, Mapping[str, Any]], title: str) -> "Figure":
+    """Draw the share recalled against how many pairs there are, a panel for each way of writing them.
+
+    shares: title -> way -> (len(pairs),), in [0, 1].
+    """
+    from matplotlib.figure import Figure
+    ways = list(next(iter(shares.values())))
+    figure = Figure(figsize=(9.4, 4.0), layout="constrained")
+    axes = figure.subplots(1, len(ways), sharey=True, squeeze=False)[0]
+    for ax, way in zip(axes, ways):
+        for name, found in shares.items():
+            color, style = method_style(name)
+            ax.plot(pairs, 100 * np.asarray(found[way]), color=color, ls=style, marker="o", ms=4, label=name)
+        ax.set(xscale="log", xticks=pairs, xticklabels=[str(number) for number in pairs], xlabel="pairs",
+               title=f"each written {way}")
+        ax.minorticks_off()
+        ax.grid(alpha=0.25)
+    axes[0].set_ylabel("percent recalled")
+    axes[0].legend(frameon=False, fontsize=9)
+    figure.suptitle(title)
+    return figure
+
+
+def matrices(shown: Mapping[str, np.ndarray], title: str) -> "Figure":
+    """Draw matrices as images, all on one scale. shown: title -> matrix."""
+    from matplotlib.figure import Figure
+    figure = Figure(figsize=(4.2 * max(1, len(shown)), 3.8), layout="constrained")
+    axes = figure.subplots(1, max(1, len(shown)), squeeze=False)[0]
+    most = max((float(np.abs(matrix).max()) for matrix in shown.values()), default=1.0)
+    for ax, (name, matrix) in zip(axes, shown.items()):
+        image = ax.imshow(matrix, cmap="RdBu_r", vmin=-most, vmax=most)
+        ax.set(title=name, xlabel="feature of the query", ylabel="feature of an example")
+        figure.colorbar(image, ax=ax)
+    figure.suptitle(title, fontsize=10)
     return figure
 
 

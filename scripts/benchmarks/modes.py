@@ -11,7 +11,7 @@ from maml_numpy.experiments import daml, two_phase
 from maml_numpy.replay import Arena, Program, Replayed
 from maml_numpy.results.figures import save
 
-from . import characters, convolution, devices, memory, policies, pong, timing, training
+from . import characters, convolution, devices, memory, policies, pong, timing, training, ttt
 from .figures import width_curves
 from .meta import PEERS, meta_gradient, not_replayed, problem
 from .posts import ours_post, torch_post
@@ -133,6 +133,7 @@ MODES: dict[str, Callable[[Job], Found]] = {
     "convolution": lambda job: convolution.measure(job["blocks"]),
     "characters": lambda job: characters.measure(job["blocks"]),
     "policies": lambda job: policies.measure(min(job["blocks"], policies.ROUNDS)),
+    "ttt": lambda job: ttt.measure(job["blocks"]),
     "pong": lambda job: {method: pong.measure(method, min(job["blocks"], PONG_ROUNDS), job["threads"])
                          for method in ("ppo", "source")},
 }
