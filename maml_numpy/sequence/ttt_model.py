@@ -84,5 +84,5 @@ class SequenceModel:
         rng = np.random.default_rng(9)
         queries = Batch(0.5 * rng.standard_normal((2, 2, 3)), rng.integers(3, size=(2, 2)))
         batch = Inputs(0.5 * rng.standard_normal((2, 4, 3))), queries
-        layers = [TTTLinear(3, 4, 2, 2), TTTLinear(3, 2, 4, 3, momentum=0.4, decay=0.2), TTTMLP(3, 2, 4, 3, 5)]
+        layers = [TTTLinear(3, 4, 2, 2), TTTLinear(3, 2, 4, 2, momentum=0.4, decay=0.2), TTTMLP(3, 2, 4, 3, 5)]
         return [(cls(layer, 3), *batch) for layer in layers]
