@@ -9,7 +9,7 @@ from typing import Any, Callable, Iterator, Optional
 
 import numpy as np
 
-from ..algorithms import DAML, Embedding, LSLR, MAML, Reptile, Sharded
+from ..algorithms import DAML, Embedding, LSLR, MAML, Reptile, Sharded, Stream
 from ..backend import Array
 from ..batch import Inputs
 from ..initialisers import he_normal
@@ -145,10 +145,15 @@ def drawn(algorithm: Any, rng: np.random.Generator) -> Meta:
     network, rest = objective.network, algorithm.layout.size - objective.layout.size
     theta = network.initialise(rng, he_normal, np.float64) + 0.1 * rng.standard_normal(objective.layout.size)
     theta = np.concatenate([theta, 0.05 * rng.standard_normal(rest)])
-    support: Any = batch_of(network, rng, TASKS, EXAMPLES)
+    draw = partial(batch_of, network, rng, TASKS)
+    if getattr(objective.criterion, "takes_labels", False):
+        draw = partial(episode_of, network.D, network.M, rng, TASKS)
+    if isinstance(algorithm, Stream):
+        return Meta(theta, draw(2 * algorithm.b), draw(algorithm.b))
+    support: Any = draw(EXAMPLES)
     if isinstance(algorithm, DAML):
         support = Inputs(rng.standard_normal((TASKS, algorithm.K, network.D)))
-    return Meta(theta, support, batch_of(network, rng, TASKS, 5))
+    return Meta(theta, support, draw(5))
 
 
 def in_factors(algorithm: Any, at: Meta) -> bool:
