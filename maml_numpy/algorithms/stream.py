@@ -87,19 +87,19 @@ class Stream:
                 theta_k = theta_k - rate * dtheta  # (stream.2)
         share = 1 / (T * K)
         theta_bar = share * passed.pop()[0]  # (stream.3)
-        alpha_bar: Any = {name: 0.0 for name in objective.layout.blocks}
+        alpha_bar = {name: xp.zeros(1, theta.dtype) for name in objective.layout.blocks}
         while passed:
             dtheta, record = passed.pop()
             for name, place in objective.layout.blocks.items():
-                alpha_bar[name] = alpha_bar[name] - (theta_bar[:, place] * dtheta[:, place]).sum()  # (stream.4)
+                both = theta_bar[:, place] * dtheta[:, place]
+                alpha_bar[name] = alpha_bar[name] - both.sum().reshape(1)  # (stream.4)
             bent = None
             if self.second_order:
                 bent = xp.empty_like(dtheta)
                 objective.second_order(record, -rate * theta_bar, bent)  # (stream.5)
             theta_bar = theta_bar + share * dtheta  # (stream.6)
             theta_bar = theta_bar if bent is None else theta_bar + bent
-        rates_bar = [xp.reshape(alpha_bar[name], (1,)) for name in objective.layout.blocks]
-        return MetaGradient(losses, xp.concatenate([theta_bar.sum(axis=0), *rates_bar]))
+        return MetaGradient(losses, xp.concatenate([theta_bar.sum(axis=0), *alpha_bar.values()]))
 
     def losses(self, learned: Array, x: Array, y: Array) -> Array:
         """The loss of every example as it is met: streams x (T, N, D) with y, (T, N) or (T, N, M) -> (T, N).
