@@ -12,7 +12,7 @@ import numpy as np
 
 FUNCTIONS = {"arange", "asarray", "asnumpy", "broadcast_to", "concatenate", "empty", "empty_like", "exp", "eye", "full",
              "isfinite", "log", "log1p", "matmul", "moveaxis", "ones", "result_type", "sign", "sqrt", "stack",
-             "take_along_axis", "tanh", "where", "zeros", "zeros_like"}
+             "take_along_axis", "tanh", "tril", "where", "zeros", "zeros_like"}
 METHODS = {"all", "argmax", "argmin", "astype", "copy", "dot", "max", "mean", "reshape", "sum", "swapaxes",
            "transpose"}
 ATTRIBUTES = {"T", "dtype", "imag", "itemsize", "ndim", "real", "shape", "size", "strides"}

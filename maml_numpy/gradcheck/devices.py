@@ -11,6 +11,7 @@ import numpy as np
 from .. import algorithms, classification, experiments, layers, losses
 from ..backend import Array, to_device, to_host
 from ..experiments.regression import Regression
+from ..sequence import attention, ttt_model
 from .catalogue import examples, public
 from .contract import cast, described
 from .factors import algorithms as factor_algorithms
@@ -106,6 +107,11 @@ def algorithm_cases(dtype: Any) -> Iterator[tuple[str, Run]]:
     """Algorithms, by their examples, in wide networks, and as every experiment has them."""
     for algorithm in on_devices(algorithms, "meta_gradient"):
         yield described(algorithm), algorithm_case(algorithm, drawn(algorithm, np.random.default_rng(1)), dtype)
+    for module in (ttt_model, attention):
+        for cls in public(module, "meta_gradient"):
+            for model, *batches in examples(cls):
+                theta = np.random.default_rng(1).standard_normal(model.layout.size) / 2
+                yield described(model), algorithm_case(model, (theta, *batches), dtype)
     for name, algorithm in factor_algorithms().items():
         for how, one in (("factors", algorithm), ("arrays", unfactored(algorithm))):
             yield f"{name}, {how}", algorithm_case(one, drawn(algorithm, np.random.default_rng(1)), dtype)
