@@ -68,7 +68,7 @@ def test_library_neither_prints_nor_draws_global_random_numbers_nor_pickles(path
                                   "network", "objectives", "learned_loss", "inner", "algorithms/maml",
                                   "algorithms/joint",
                                   "algorithms/meta_sgd", "algorithms/daml", "algorithms/reptile", "optim", "batch",
-                                  "low_rank", "rates"])
+                                  "low_rank", "rates", "proximal", "solvers", "layers/context", "sequence/ttt"])
 def test_compute_never_names_numpy_for_an_array_it_was_handed(name):
     tree = ast.parse((PACKAGE / f"{name}.py").read_text())
     allowed = {"network": {"random", "float32", "zeros"},  # initialise draws on the host
@@ -83,8 +83,9 @@ def test_compute_never_names_numpy_for_an_array_it_was_handed(name):
 def test_imports_run_one_way():
     """Every room imports only rooms below it (the order of the house)."""
     floors = ["backend", "parameters", "batch", "initialisers", "layers", "losses", "rates", "low_rank", "network",
-              "classification", "objectives", "learned_loss", "inner", "algorithms", "replay", "optim", "training",
-              "runs", "tasks", "results", "rl", "video", "learner", "experiments", "gradcheck", "cli",
+              "classification", "objectives", "learned_loss", "proximal", "solvers", "inner", "algorithms", "replay",
+              "optim", "training", "runs", "tasks", "results", "rl", "video", "sequence", "learner", "experiments",
+              "gradcheck", "cli",
               "__init__", "__main__"]
     for path in PACKAGE.rglob("*.py"):
         room = path.relative_to(PACKAGE).parts[0].removesuffix(".py")

@@ -26,7 +26,7 @@ from ..rl.policy import Distribution, PolicyLoss, Reinforce
 from ..rl.trajectories import returns
 from ..training import Progress
 from .configuration import TEST_SEED, Configuration, option
-from .experiment import NO_PRESETS, UNTRAINED, Tested, choose, title_of
+from .experiment import UNTRAINED, ByMethod, Tested
 
 DRAWN = 4  # tasks in the figure of paths
 
@@ -92,14 +92,14 @@ METHODS = {
 
 
 @dataclass(frozen=True)
-class Adapting:
+class Adapting(ByMethod):
     """An `Experiment` of policies that adapt.
 
     name, description, Config: as `Experiment` says. family: settings -> the environments. anchors: family, tasks ->
     title -> the returns (T,) of players that do not learn. groups: tasks -> name -> which of them, (T,) bool, for a
-    look at each; or None. plane: whether walkers move in a plane, as those of `rl.families.Points` do, where their
-    paths can be drawn. ships: as `Experiment` says. sizes: settings -> D, actions and distribution, as `Family` says,
-    for a family that is not made in no time; or None.
+    look at each; or None. screen, ships: as `Experiment` says; screen is None for walkers that do not move in a plane,
+    as those of `rl.families.Points` do, and whose paths cannot be drawn. sizes: settings -> D, actions and
+    distribution, as `Family` says, for a family that is not made in no time; or None.
     """
 
     name: str
@@ -108,32 +108,12 @@ class Adapting:
     family: Callable[[Any], Family]
     anchors: Callable[[Any, Any], Mapping[str, Array]]
     groups: Callable[[Any], Mapping[str, Array]] | None = None
-    plane: bool = True
+    screen: str | None = "walkers"
     ships: bool = False
     sizes: Callable[[Any], tuple[int, int, Distribution]] | None = None
 
     methods = METHODS
-    own = None
-    devices = ("cpu",)
     processes = "spare"
-    presets = NO_PRESETS
-
-    @property
-    def screen(self) -> str | None:
-        """What can be watched: walkers."""
-        return "walkers" if self.plane else None
-
-    def method(self, name: str) -> AdaptingMethod:
-        """The method of this name. Raises ValueError for an unknown name."""
-        return self.methods[choose("method", name, self.methods)]
-
-    def title(self, name: str) -> str:
-        """Of a method, or of the untrained start."""
-        return title_of(name, self.methods)
-
-    def iterations(self, config: Any, method: str) -> int:
-        """Rounds of a whole training."""
-        return config.iterations
 
     def check(self, config: Any, methods: Sequence[str]) -> None:
         """Make the family, and draw a task."""
@@ -206,7 +186,7 @@ class Adapting:
         if self.groups:
             found["groups"] = {name: [float(np.mean(np.array(row)[chosen])) for row in found["return"]]
                                for name, chosen in self.groups(tasks).items()}
-        if self.plane:
+        if self.screen:
             found["paths"] = [one.observation[:DRAWN, 0].tolist() for one in played]
             found["lengths"] = [one.alive[:DRAWN, 0].sum(axis=-1).tolist() for one in played]
             found["goals"] = tasks.goal[:DRAWN].tolist()
@@ -235,7 +215,7 @@ class Adapting:
                       + ", ".join(f"{title} {value:.2f}" for title, value in last.items()) + ".")
         first = tests[0]
         figures = {"steps": pictures.returns_after_steps(by_title, f"{self.name}: mean return on unseen tasks")}
-        if self.plane:
+        if self.screen:
             figures["paths"] = pictures.paths(first.found, f"{self.name}, {self.title(first.method)}: one trajectory "
                                                            "of each of four unseen tasks")
         curves = {self.title(test.method): test.metrics for test in tests if test.metrics and test.seed == first.seed}

@@ -29,5 +29,5 @@ def anchors(environments: HalfCheetah, tasks: Any) -> Mapping[str, Array]:
 
 
 DESCRIPTION = "A half-cheetah that finds out which way to run (MAML paper, section 5.3); needs the extra mujoco."
-EXPERIMENT = Adapting("cheetah", DESCRIPTION, Config, family, anchors, plane=False,
+EXPERIMENT = Adapting("cheetah", DESCRIPTION, Config, family, anchors, screen=None,
                       sizes=lambda config: (17, 6, Gaussian()))

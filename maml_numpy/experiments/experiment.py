@@ -143,12 +143,16 @@ class ByMethod:
     """What experiments on the CPU, without presets and shipped weights, have in common. methods: name -> method."""
 
     methods: Mapping[str, Any]
-    own = None
-    screen = None
-    ships = False
-    devices = ("cpu",)
-    processes = "one"
-    presets = NO_PRESETS
+    screen: str | None = None
+    ships: bool = False
+    devices: Sequence[str] = ("cpu",)
+    processes: str = "one"
+    presets: Mapping[str, Mapping[str, Any]] = NO_PRESETS
+
+    @property
+    def own(self) -> str | None:
+        """What of a user's own can be adapted to: nothing."""
+        return None
 
     def method(self, name: str) -> Any:
         """The method of this name. Raises ValueError for an unknown name."""

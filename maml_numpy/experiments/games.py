@@ -25,7 +25,7 @@ from ..rl.trust_region import TrustRegion
 from ..rl.workers import Workers
 from ..training import Progress
 from .configuration import TEST_SEED, Configuration, option
-from .experiment import NO_PRESETS, UNTRAINED, Tested, choose, title_of
+from .experiment import UNTRAINED, ByMethod, Tested
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -110,7 +110,7 @@ def trpo(config: Any) -> Update:
 
 
 @dataclass(frozen=True)
-class Games:
+class Games(ByMethod):
     """An `Experiment` that plays games.
 
     name, description, Config, methods, screen, ships: as `Experiment` says; methods are `GameMethod`.
@@ -131,23 +131,12 @@ class Games:
     ships: bool = False
     first_layer: Callable[[Mapping[str, Array]], "Figure"] | None = None
 
-    own = None
-    devices = ("cpu",)
     processes = "all"
-    presets = NO_PRESETS
 
     def __reduce__(self) -> Any:
         """To another process an experiment goes by its name."""
         from . import find
         return find, (self.name,)
-
-    def method(self, name: str) -> GameMethod:
-        """The method of this name. Raises ValueError for an unknown name."""
-        return self.methods[choose("method", name, self.methods)]
-
-    def title(self, name: str) -> str:
-        """Of a method, or of the untrained start."""
-        return title_of(name, self.methods)
 
     def settings(self, config: Any, method: str) -> Any:
         """The configuration that a method goes by."""

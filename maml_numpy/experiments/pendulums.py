@@ -28,4 +28,4 @@ def anchors(environments: Pendulums, tasks: Any) -> Mapping[str, Array]:
 
 
 DESCRIPTION = "Pendulums to swing up and hold, with masses, lengths and gravity of each task's own."
-EXPERIMENT = Adapting("pendulums", DESCRIPTION, Config, family, anchors, plane=False)
+EXPERIMENT = Adapting("pendulums", DESCRIPTION, Config, family, anchors, screen=None)

@@ -22,9 +22,8 @@ from ..results.figures import Panel, errors_by_step, steps_label, training_curve
 from ..results.report import Report
 from ..runs import MetaTrainer
 from ..tasks import Family
-from ..training import Progress
 from .configuration import TEST_SEED
-from .experiment import NO_PRESETS, UNTRAINED, Tested, choose, title_of, training_of
+from .experiment import UNTRAINED, ByMethod, Tested, training_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -144,7 +143,7 @@ class RegressionMethod:
 
 
 @dataclass(frozen=True)
-class Regression:
+class Regression(ByMethod):
     """An `Experiment` that fits functions.
 
     name, description, Config, methods: as `Experiment` says; methods are `RegressionMethod`.
@@ -174,19 +173,7 @@ class Regression:
         """Points, where the input is one number."""
         return "points" if self.input_range else None
 
-    screen = None
-    ships = False
     devices = DEVICES
-    processes = "one"
-    presets = NO_PRESETS
-
-    def method(self, name: str) -> RegressionMethod:
-        """The method of this name. Raises ValueError for an unknown name."""
-        return self.methods[choose("method", name, self.methods)]
-
-    def title(self, name: str) -> str:
-        """Of a method, or of the untrained start."""
-        return title_of(name, self.methods)
 
     def iterations(self, config: Any, method: str) -> int:
         """Outer updates of a whole training."""
@@ -220,10 +207,6 @@ class Regression:
         return MetaTrainer(Replayed(chosen.algorithm(config)), chosen.optimizer(config),
                            self.start(config, method, seed), chosen.draw(config),
                            np.random.default_rng([seed, 1]), chosen.iterations(config), getattr(config, "max_skips", 0))
-
-    def progress(self, config: Any, method: str, past: Mapping[str, Sequence[float]]) -> Callable[[Progress], str]:
-        """The loss."""
-        return lambda progress: f"loss {float(progress.loss):.3f}"
 
     def memory(self, config: Any, method: str, device: str) -> str:
         """How much memory a meta-batch takes, and how many tasks would fit."""

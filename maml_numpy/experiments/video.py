@@ -28,7 +28,7 @@ from ..video.codes import divergence, one_hot_argmax
 from ..video.predictor import Predictor
 from ..video.training import PredictorTrainer
 from .configuration import MOST, TEST_SEED, Configuration, option
-from .experiment import NO_PRESETS, UNTRAINED, Tested, choose, title_of, training_of
+from .experiment import UNTRAINED, ByMethod, Tested, choose, training_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -204,28 +204,13 @@ def table(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[list[str]]:
 
 
 @dataclass(frozen=True)
-class Video:
+class Video(ByMethod):
     """An `Experiment`: predict the next frame. name, description, Config, methods: as there."""
 
     name: str
     description: str
     Config: type[Any]
     methods: Mapping[str, PredictorMethod]
-
-    own = None
-    screen = None
-    ships = False
-    devices = ("cpu",)
-    processes = "one"
-    presets = NO_PRESETS
-
-    def title(self, name: str) -> str:
-        """Of a method, or of the untrained start."""
-        return title_of(name, self.methods)
-
-    def iterations(self, config: Any, method: str) -> int:
-        """Updates of a whole training."""
-        return config.iterations
 
     def check(self, config: Any, methods: Sequence[str]) -> None:
         """Every configuration can be trained."""
