@@ -15,9 +15,10 @@ from .configuration import option
 class Config(AdaptingConfig):
     """The hyper-parameters of one run."""
 
-    iterations: int = option(60, "rounds of playing, adapting and improving")
+    iterations: int = option(80, "rounds of playing, adapting and improving")
     tasks: int = option(8, "tasks in each round", least=2, most=10_000)
     K: int = option(3, "inner steps in training", least=1, most=100)
+    delta: float = option(0.015, "trpo: largest mean KL divergence of a round, in nats", above=True)
     reward: str = option("progress", "what pays: coming nearer in the goal's own quadrant; the same as published, "
                                      "which can be earned twice; or only being near", choices=Corners.rewards)
 
