@@ -114,6 +114,12 @@ def test_links_and_pictures_exist(path):
             assert (path.parent / target).exists(), target
 
 
+@pytest.mark.parametrize("path", [*NOTES, ROOT / "README.md", ROOT / "CONTRIBUTING.md"], ids=lambda path: path.stem)
+def test_files_that_commands_name_exist(path):
+    for name in re.findall(r"(?:python|pytest) (?:-m pytest )?((?:tests|scripts)/[\w/]+(?:\.py)?)", path.read_text()):
+        assert (ROOT / name).exists(), name
+
+
 def index_forms():
     for path in NOTES:
         for kind, body in FENCE.findall(path.read_text()):
