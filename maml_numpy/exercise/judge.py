@@ -10,6 +10,7 @@ from typing import NamedTuple, Sequence
 from .sheets import Statement, with_answer
 
 PROBE = 'raise AssertionError("reached")'
+SHOWN = 4  # tensors that a verdict names
 UNREACHED = "cannot be judged alone: no check reaches it"
 SECONDS = 60.0  # after which an answer counts as one that does not end
 CHILD = "import sys; sys.path[:0] = {path!r}; from maml_numpy.exercise.child import main; main()"
@@ -47,10 +48,15 @@ def judge(module: str, source: str, only: Sequence[str], seconds: float = SECOND
         return Verdict(False, UNREACHED)
     if not found["failed"]:
         return Verdict(True, f"right ({found['rows']} checks)")
-    tensors = list(dict.fromkeys(tensor for _, tensor, _ in found["failed"]))
     raised = next((reason for _, _, reason in found["failed"] if "Error" in reason), "")
-    words = f"wrong: {raised}" if raised else f"makes wrong: {', '.join(tensors[:6])}"
-    return Verdict(False, words + (f" and {len(tensors) - 6} more" if len(tensors) > 6 and not raised else ""), tensors)
+    if raised:
+        return Verdict(False, f"wrong: {raised}")
+    why: dict[str, str] = {}  # of each tensor, the first diagnosis there is
+    for _, tensor, reason in found["failed"]:
+        why[tensor] = why.get(tensor) or reason.partition("differs: ")[2]
+    shown = [f"{tensor} ({words})" if words else tensor for tensor, words in list(why.items())[:SHOWN]]
+    more = f" and {len(why) - SHOWN} more" if len(why) > SHOWN else ""
+    return Verdict(False, f"makes wrong: {', '.join(shown)}{more}", list(why))
 
 
 def judged(module: str, source: str, one: Statement, answer: str, only: Sequence[str], seconds: float = SECONDS

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..backend import Array
 from ..parameters import Layout
+from .diagnosis import diagnosis
 
 STEP = 1e-5  # of central differences: balances the error h^2 against rounding, epsilon / h
 COMPLEX_STEP = 1e-30  # of the complex step, which has no cancellation to fear
@@ -131,6 +132,8 @@ def verdict(subject: str, tensor: str, method: str, value: Array, reference: Arr
     kept = np.ones(value.shape, bool) if kept is None else kept
     skipped = int(value.size - kept.sum())
     error, reason = _compared(value[kept], reference[kept], tolerance, zero)
+    if reason == "differs" and not skipped and (words := diagnosis(value.real, reference.real)):
+        reason += f": {words}"
     return Row(subject, tensor, method, error, tolerance, int(kept.sum()), skipped, not reason, reason)
 
 

@@ -57,7 +57,7 @@ def test_each_answer_is_judged_alone(tmp_path, capsys):
     states = {row["label"]: (row["state"], row["words"]) for row in found["answers"]}
     assert states["attention.1"] == ("wrong", "its mark is missing")
     assert states["attention.2"][0] == "right"
-    assert states["attention.3"][1].startswith("makes wrong: A_bar, v_bar")
+    assert states["attention.3"][1] == "makes wrong: A_bar (the sign is wrong), v_bar (the sign is wrong)"
     assert states["attention.4"][1].startswith("does not parse")
     assert states["attention.5"] == ("open", "open")
     assert states["attention.6"][0] == "wrong" and "KeyError" in states["attention.6"][1]

@@ -65,7 +65,7 @@ def test_missing_second_order_is_caught():
     def J(v):
         return full.meta_gradient(v, support, query).losses.mean()
     gradient = first.meta_gradient(theta, support, query).theta_bar
-    assert {row.reason for row in judge(Claim("mutant", "theta_bar", gradient, J, theta))} == {"differs"}
+    assert all(row.reason.startswith("differs") for row in judge(Claim("mutant", "theta_bar", gradient, J, theta)))
 
 
 @pytest.mark.parametrize("value, reference, reason", [
@@ -74,7 +74,7 @@ def test_missing_second_order_is_caught():
     (np.ones(2), np.array([np.inf, 1.0]), "not finite"),
     (np.zeros(2), np.zeros(2), "zero, but not declared so"),
     (np.ones(2), np.ones((2, 1)), "shape (2,), reference (2, 1)"),
-    (np.ones(2), np.array([1.0, 1.1]), "differs"),
+    (np.ones(2), np.array([1.0, 1.1]), "differs: right except at index 1 of axis 0"),
 ])
 def test_verdict_refuses(value, reference, reason):
     row = verdict("s", "t", "m", value, reference, 1e-7)
