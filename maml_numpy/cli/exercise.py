@@ -16,7 +16,7 @@ from .console import Parser, check_writable, guarded
 ROOMS = {"maml": ("maml", "fomaml"), "low_rank": ("factors",), "products": ("dense", "factors"),
          "meta_updates": ("meta_policy",), "meta": ("meta_policy",), "solvers": ("implicit", "trust_region"),
          "rates": ("meta_sgd", "lslr"), "mdp": ("enumeration",), "judge": ("dense",),
-         "softmax": ("softmax", "classification"),
+         "softmax": ("softmax", "classification"), "inner": ("inner", "fomaml"),
          "pooling": ("pooling", "convolution and pooling")}
 
 
