@@ -107,14 +107,15 @@ def test_maths_is_written_so_that_it_renders(path):
     assert not re.search(r"(?<!`)\$(?!`)", prose), "a dollar outside $`...`$"
 
 
-@pytest.mark.parametrize("path", [*NOTES, ROOT / "README.md"], ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [*NOTES, ROOT / "README.md", ROOT / "COURSE.md"], ids=lambda path: path.stem)
 def test_links_and_pictures_exist(path):
     for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", FENCE.sub("", path.read_text())):
         if not target.startswith("http"):
             assert (path.parent / target).exists(), target
 
 
-@pytest.mark.parametrize("path", [*NOTES, ROOT / "README.md", ROOT / "CONTRIBUTING.md"], ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [*NOTES, *(ROOT / f"{name}.md" for name in ("README", "CONTRIBUTING", "COURSE"))],
+                         ids=lambda path: path.stem)
 def test_files_that_commands_name_exist(path):
     for name in re.findall(r"(?:python|pytest) (?:-m pytest )?((?:tests|scripts)/[\w/]+(?:\.py)?)", path.read_text()):
         assert (ROOT / name).exists(), name
