@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Sequence
 
 from ..exercise.judge import judged
-from ..exercise.sheets import PACKAGE, answers, find, is_open, modules, sheet, statements
+from ..exercise.sheets import PACKAGE, answers, find, hint, is_open, modules, sheet, statements
 from ..runs.files import write_text
 from .console import Parser, check_writable, guarded
 
@@ -56,6 +56,8 @@ def run(argv: Sequence[str]) -> int:
     parser.add_argument("--out", type=Path, help="Where to write the sheet (default: NAME_sheet.py).")
     parser.add_argument("--check", type=Path, metavar="SHEET", help="Judge every answer on a sheet, each alone. The "
                                                                     "answers are run: check only what you trust.")
+    parser.add_argument("--hint", metavar="LABEL", help="Of a statement of NAME, such as dense.5: its note's section, "
+                                                        "its equation, and the shapes.")
     parser.add_argument("--json", action="store_true", help="With --check: print the verdicts as JSON.")
     args = parser.parse_args(argv)
     if args.check:
@@ -65,6 +67,9 @@ def run(argv: Sequence[str]) -> int:
     if not args.name:
         print("\n".join(f"{name:<16}{len(statements(path.read_text(encoding='utf-8'))):>4} statements"
                         for name, path in modules().items()))
+        return 0
+    if args.hint:
+        print("\n".join(hint(args.name, args.hint)))
         return 0
     text = sheet(args.name)
     out = args.out or Path(f"{args.name.replace('/', '_')}_sheet.py")

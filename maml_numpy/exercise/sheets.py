@@ -157,3 +157,27 @@ def with_answer(source: str, one: Statement, answer: str) -> str:
 def is_open(answer: str) -> bool:
     """Whether nothing has been filled in."""
     return answer.rstrip().endswith(OPEN)
+
+
+def hint(name: str, label: str) -> list[str]:
+    """Where a labelled statement is derived, what it computes, and the shapes of what is given and asked, as lines.
+
+    Raises ValueError for a label that the module does not have.
+    """
+    source = find(name).read_text(encoding="utf-8")
+    known = {each: one for one in statements(source) for each in one.labels}
+    if label not in known:
+        raise ValueError(f"{name} has no statement {label!r:.40}; it has {', '.join(known)}")
+    number = known[label].first + 1
+    named = [node for node in ast.walk(ast.parse(source)) if isinstance(node, (ast.FunctionDef, ast.ClassDef))]
+    inner = max((node for node in named if node.lineno <= number <= (node.end_lineno or 0)),
+                key=lambda node: node.lineno, default=None)
+    said = [ast.get_docstring(node) or "" for node in named if inner is not None and node.name == inner.name]
+    lines = []
+    if entry := entries().get(label):
+        lines += [f"derivations/{entry.note}.md, {entry.section}", f"  {entry.equation}"]
+    if inner is not None:
+        words = (ast.get_docstring(inner) or "").split()
+        words = max(said, key=len).split() if words[:1] == ["See"] else words  # of what it carries out
+        lines += [f"in {inner.name}: {' '.join(words)}"]
+    return lines

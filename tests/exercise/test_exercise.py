@@ -116,6 +116,14 @@ def test_the_command_writes_lists_and_refuses(tmp_path, monkeypatch, capsys):
     assert "its mark stands 2 times" in capsys.readouterr().out
 
 
+def test_a_hint_names_the_section_the_equation_and_the_shapes(capsys):
+    assert exercise.main(["dense", "--hint", "dense.6"]) == 0
+    out = capsys.readouterr().out
+    assert "derivations/02_dense.md" in out and "overline" in out and "dy (T, N, M), dWb_bar -> x_bar (T, N, D)" in out
+    assert exercise.main(["dense", "--hint", "dense.99"]) != 0
+    assert "dense has no statement 'dense.99'; it has dense.1, dense.2" in capsys.readouterr().err
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("name", MODULES)
 def test_every_original_is_right_or_out_of_reach(name):
