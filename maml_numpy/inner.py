@@ -9,7 +9,7 @@ from typing import Any, Callable, NamedTuple, Sequence
 
 from .backend import Array, array_module
 from .objectives import Objective
-from .parameters import gradient_like, like, per_task
+from .parameters import gathers, gradient_like, like, per_task
 from .rates import Rate, cotangent, is_learned, per_step, placed
 
 
@@ -53,14 +53,15 @@ def step(objective: Objective, theta: Any, batch: Any, alpha: Rate, second_order
         if getattr(theta_bar, "shape", shape) != shape:
             raise ValueError(f"theta_bar must be {shape}: tasks, parameters; got {theta_bar.shape}")
         alpha_bar = cotangent(alpha, theta_bar, dtheta)
-        carried = theta_bar.sum(axis=0) if shared else theta_bar  # (inner.4)
+        last = shared and second_order and gathers(theta_bar)  # the sum over tasks
+        carried = theta_bar.sum(axis=0) if shared and not last else theta_bar  # (inner.4)
         if not second_order:
             return Cotangents(carried, (None,), (alpha_bar,))  # (inner.5)
         dtheta_bar = -alpha * theta_bar  # (inner.2)
         theta_bar = like(carried)
         psi_bar = objective.second_order(record, dtheta_bar, theta_bar)  # (inner.6)
         theta_bar += carried  # (inner.3)
-        return Cotangents(theta_bar, (psi_bar,), (alpha_bar,))
+        return Cotangents(theta_bar.sum(axis=0) if last else theta_bar, (psi_bar,), (alpha_bar,))
     return theta_next, pullback
 
 

@@ -205,6 +205,14 @@ class Blocks(Vector):
                   for layer, forms in zip(self.network.layers, self.layers)]
         return Blocks(self.network, self.theta, layers)
 
+    @property
+    def gathers(self) -> bool:
+        """Whether no task has a matrix of its own that is formed: then what arrives at a shared start is summed over
+        tasks at the end, by one product on the rows of all pairs of a block (low_rank.4)."""
+        return not any(form.ndim > len(shape) > 1 for layer, forms in zip(self.network.layers, self.layers) if forms
+                       for shape, form in ((layer.blocks[block], form) for block, form in forms.items())
+                       if not isinstance(form, LowRank))
+
     def like(self) -> Any:
         """Room for a cotangent of this vector: (P,) for the start, else in the same forms."""
         if self.ndim == 1:

@@ -95,6 +95,11 @@ class Vector:
         """Room for the gradient of every task, in the same form."""
         raise NotImplementedError
 
+    @property
+    def gathers(self) -> bool:
+        """Whether a sum over tasks is best taken last; see `gathers`."""
+        raise NotImplementedError
+
 
 def per_task(theta: Any, T: int) -> Any:
     """View a shared vector as T equal rows without copying it.
@@ -122,3 +127,8 @@ def gradient_like(theta: Any, T: int) -> Any:
     if isinstance(theta, Vector):
         return theta.gradient_like()
     return array_module(theta).empty((T, theta.shape[-1]), theta.dtype)
+
+
+def gathers(theta_bar: Any) -> bool:
+    """Whether a cotangent costs less to sum over tasks after more has been added to it than before."""
+    return isinstance(theta_bar, Vector) and theta_bar.gathers
