@@ -6,12 +6,13 @@ from typing import Callable
 from .backend import Array, array_module
 
 
-def conjugate_gradients(times: Callable[[Array], Array], b: Array, iterations: int, tolerance: float = 1e-10) -> Array:
-    """An s with A s near b, for symmetric positive definite matrices A.
+def conjugate_gradients(times: Callable[[Array], Array], b: Array, iterations: int, tolerance: float = 1e-10
+                        ) -> tuple[Array, Array]:
+    """An s with A s near b, for symmetric positive definite matrices A, and the residual b - A s, as b each.
 
     times: v -> A v. b: (P,), or (T, P) with an A for each row.
     iterations: at most so many; a row stays once the square of its residual is below `tolerance` of b's.
-    A row of NaN says that its A is not positive definite: some p met p A p <= 0 before the row was solved.
+    A row of NaN in s says that its A is not positive definite: some p met p A p <= 0 before the row was solved.
     """
     xp = array_module(b)
     s, r = xp.zeros_like(b), b
@@ -25,7 +26,7 @@ def conjugate_gradients(times: Callable[[Array], Array], b: Array, iterations: i
         s, r = s + step * p, r - step * Ap  # (trust_region.5)
         rr, before = _dot(r, r), rr
         p = r + rr / xp.where(before == 0, 1, before) * p  # (trust_region.6)
-    return s
+    return s, r
 
 
 def _dot(one: Array, other: Array) -> Array:

@@ -377,7 +377,7 @@ def test_index_form_of_the_trust_region(rng):
     form = execute("TrustRegion", p=policy.pi, jacobian=jacobian, v=v, dtheta=dtheta, damping=0.1)
     times = partial(fisher_vector_product, net, run, Categorical(), Taken(policy, None))
     close(form["Fv"], times(v))
-    found = conjugate_gradients(lambda w: times(w) + 0.1 * w, dtheta, 3 * theta.size, 1e-30)
+    found, _ = conjugate_gradients(lambda w: times(w) + 0.1 * w, dtheta, 3 * theta.size, 1e-30)
     assert np.allclose(found, form["s"], rtol=1e-8)
 
 

@@ -91,7 +91,7 @@ class Implicit:
             product = xp.empty_like(v)
             inner.second_order(record, v, product)  # (implicit.5)
             return product
-        g = conjugate_gradients(times, inner.pull * dquery, self.iterations, SOLVED)  # (implicit.6)
+        g, _ = conjugate_gradients(times, inner.pull * dquery, self.iterations, SOLVED)  # (implicit.6)
         unsolved = g[:, 0] != g[:, 0]  # all NaN
         losses = xp.where(unsolved, nan, losses)
         if isinstance(losses, np.ndarray) and unsolved.any() and np.isfinite(phi).all():

@@ -172,5 +172,5 @@ def fisher_claims(subject: str) -> Iterator[Any]:
     yield DirectionClaim(subject, "F v", times(v), lambda eps: slope(theta + eps * v))
     yield verdict(subject, "<u, Fv> = <v, Fu>", "symmetry", u @ times(v), v @ times(u), COMPLEX_TOLERANCE)
     damped = np.stack([times(e) for e in np.eye(theta.size)]) + 0.1 * np.eye(theta.size)
-    solved = conjugate_gradients(lambda w: damped @ w, u, theta.size, 1e-24)
+    solved, _ = conjugate_gradients(lambda w: damped @ w, u, theta.size, 1e-24)
     yield verdict(subject, "F s = u", "solver", solved, np.linalg.solve(damped, u), 1e-9)

@@ -192,8 +192,9 @@ class MetaTrustRegion:
         def damped(v: Array) -> Array:
             return mean(lambda one: one.times(v)) + self.damping * v
 
-        s = conjugate_gradients(damped, mean(lambda one: one.theta_bar), self.iterations)
-        found = longest_step(theta, s, float(s @ damped(s)), self.delta, SHRINK, self.tries,
+        theta_bar = mean(lambda one: one.theta_bar)
+        s, r = conjugate_gradients(damped, theta_bar, self.iterations)
+        found = longest_step(theta, s, float(s @ (theta_bar - r)), self.delta, SHRINK, self.tries,
                              lambda tried: mean(lambda one: one.judged(tried)).tolist())
         metrics = {"loss": 0.0, "kl": 0.0, "entropy": mean(lambda one: one.entropy), "tries": float(self.tries)}
         if found:

@@ -45,7 +45,7 @@ def longest_step(theta: Array, s: Array, curvature: float, delta: float, shrink:
                  judged: Callable[[Array], tuple[float, float]]) -> Optional[Step]:
     """The longest of some steps along -s that gains something and stays within a divergence; None where none does.
 
-    curvature: s times the matrix times s. delta: the divergence; the first step is as long as it allows where the
+    curvature: s times the matrix times s, which is s times (b - r) of the solver: it asks for no product more. delta: the divergence; the first step is as long as it allows where the
     matrix is all there is to it, and each next `shrink` times as long, for so many tries.
     judged: theta -> the gain and the divergence there.
     """
@@ -118,8 +118,8 @@ class TrustRegion:
             gain = float((np.expm1(log_ratio) * decisions.advantage).mean())  # (trust_region.10)
             return gain, float(distribution.kl(old, new).mean())
 
-        s = conjugate_gradients(times, dtheta, self.iterations)
-        found = longest_step(theta, s, float(s @ times(s)), self.delta, 0.5, self.halvings, judged)
+        s, r = conjugate_gradients(times, dtheta, self.iterations)
+        found = longest_step(theta, s, float(s @ (dtheta - r)), self.delta, 0.5, self.halvings, judged)
         metrics = {"loss": 0.0, "kl": 0.0, "entropy": float(distribution.entropy(old).mean()),
                    "halvings": float(self.halvings)}
         if found:

@@ -97,11 +97,13 @@ def test_conjugate_gradients_solve_every_row_by_itself(rng):
     A = A @ A.swapaxes(1, 2) + 0.1 * np.eye(6)
     b = rng.standard_normal((3, 6))
     b[1] = 0
-    found = conjugate_gradients(lambda v: (A @ v[..., None])[..., 0], b, 12, 1e-30)
+    found, _ = conjugate_gradients(lambda v: (A @ v[..., None])[..., 0], b, 12, 1e-30)
     assert np.allclose(found, np.linalg.solve(A, b[..., None])[..., 0], rtol=1e-8, atol=1e-12)
-    assert (conjugate_gradients(lambda v: (A @ v[..., None])[..., 0], b, 1) != found).any()
+    early, left = conjugate_gradients(lambda v: (A @ v[..., None])[..., 0], b, 2)
+    assert (early != found).any() and (left != 0).any()
+    assert np.allclose(left, b - (A @ early[..., None])[..., 0], rtol=1e-10, atol=1e-12)
     A[2] -= 20 * np.eye(6)
-    found = conjugate_gradients(lambda v: (A @ v[..., None])[..., 0], b, 12, 1e-30)
+    found, _ = conjugate_gradients(lambda v: (A @ v[..., None])[..., 0], b, 12, 1e-30)
     assert np.isnan(found[2]).all() and np.isfinite(found[:2]).all()
 
 

@@ -7,9 +7,10 @@ from maml_numpy.initialisers import uniform_fan_in
 from maml_numpy.layers import Dense, ReLU
 from maml_numpy.network import Network
 from maml_numpy.optim import SGD
-from maml_numpy.rl.policy import PPO, Decisions, kl, softmax
+from maml_numpy.rl import trust_region
+from maml_numpy.rl.policy import PPO, Categorical, Decisions, Taken, kl, softmax
 from maml_numpy.rl.training import Collected, Minibatches
-from maml_numpy.rl.trust_region import TrustRegion
+from maml_numpy.rl.trust_region import TrustRegion, fisher_vector_product, longest_step
 from maml_numpy.training import NonFinite
 
 
@@ -79,3 +80,29 @@ def test_minibatches_step_along_the_gradient(rng):
     after, _, metrics = update.improve(net, params, update.init(params), batch, rng)
     before = -batch.decisions.advantage.mean()
     assert metrics["loss"] < before - 0.01 and 0 < metrics["kl"] < 0.1 and not np.array_equal(after, params)
+
+
+@pytest.mark.parametrize("iterations", [1, 4, 10])
+def test_a_step_takes_as_many_products_as_iterations(rng, monkeypatch, iterations):
+    """The curvature along s comes from the residual, and is what one more product gives."""
+    net = Network(4, [Dense(4, 8), ReLU(), Dense(8, 2)])
+    params = net.initialise(np.random.default_rng(2), uniform_fan_in, np.float64)
+    _, _, batch = collected(np.random.default_rng(3), net, params)
+    region, products, seen = TrustRegion(0.01, iterations=iterations), [], []
+
+    def counted(net, run, distribution, old, v):
+        products.append((v, fisher_vector_product(net, run, distribution, old, v)))
+        return products[-1][1]
+
+    def spied(theta, s, curvature, *rest):
+        seen.append((s, curvature))
+        return longest_step(theta, s, curvature, *rest)
+
+    monkeypatch.setattr(trust_region, "fisher_vector_product", counted)
+    monkeypatch.setattr(trust_region, "longest_step", spied)
+    region.improve(net, params, region.init(params), batch, rng)
+    assert len(products) == iterations
+    (s, curvature), = seen
+    y, run = net.forward(params, batch.observation)
+    Fs = fisher_vector_product(net, run, Categorical(), Taken(softmax(y), None), s)
+    assert np.isclose(curvature, s @ Fs + region.damping * s @ s, rtol=1e-9)
