@@ -106,16 +106,16 @@ class Bernoulli:
         positive, decay = _split(y)
         p, q = _shares(positive, decay)
         loss = (positive - target) * y + array_module(y).log1p(decay)
-        r = (1 - target) * p - target * q  # (losses.11)
-        return loss.sum(axis=(-2, -1)) * _weight(y), BernoulliCache(r, p * q)  # (losses.7)
+        r = (1 - target) * p - target * q  # (losses.10)
+        return loss.sum(axis=(-2, -1)) * _weight(y), BernoulliCache(r, p * q)  # (losses.8)
 
     def backward(self, cache: BernoulliCache, dloss: Array) -> Array:
         """dloss (T,) -> dy (T, N, M)."""
-        return (_weight(cache.r) * dloss)[..., None, None] * cache.r  # (losses.8)
+        return (_weight(cache.r) * dloss)[..., None, None] * cache.r  # (losses.9)
 
     def curvature(self, cache: BernoulliCache, dloss: Array, dy_bar: Array) -> Array:
         """dy_bar (T, N, M) -> y_bar (T, N, M)."""
-        return (_weight(cache.r) * dloss)[..., None, None] * cache.slope * dy_bar  # (losses.9)
+        return (_weight(cache.r) * dloss)[..., None, None] * cache.slope * dy_bar  # (losses.11)
 
     @classmethod
     def examples(cls) -> list[Any]:
@@ -137,7 +137,7 @@ def _split(y: Array) -> tuple[Array, Array]:
 def _shares(positive: Array, decay: Array) -> tuple[Array, Array]:
     """The probabilities of a 1 and of a 0, neither of them by a difference."""
     negative = 1 - positive
-    return (positive + negative * decay) / (1 + decay), (negative + positive * decay) / (1 + decay)  # (losses.10)
+    return (positive + negative * decay) / (1 + decay), (negative + positive * decay) / (1 + decay)  # (losses.7)
 
 
 def _weight(r: Array) -> float:

@@ -59,7 +59,7 @@ class Linear:
 
     def __call__(self, t: int) -> float:
         """The rate of update t = 1, 2, …"""
-        return self.beta * max(0.0, 1 - (t - 1) / self.iterations)  # (optim.7)
+        return self.beta * max(0.0, 1 - (t - 1) / self.iterations)  # (optim.6)
 
 
 Rate = Union[float, Cosine, Linear]
@@ -173,5 +173,5 @@ class ClipByNorm:
         """theta, theta_bar: (P,)."""
         length = float(array_module(theta_bar).linalg.norm(theta_bar.astype(float)))  # squares overflow float32 early
         if length > self.max_norm:
-            theta_bar = theta_bar * (self.max_norm / length)  # (optim.6)
+            theta_bar = theta_bar * (self.max_norm / length)  # (optim.7)
         return self.optimizer.update(theta, theta_bar, state)

@@ -34,7 +34,7 @@ class JointTraining:
         xp = array_module(theta)
         both = Batch(xp.concatenate([support.x, query.x], axis=1), xp.concatenate([support.y, query.y], axis=1))
         theta_bar = xp.empty_like(theta)
-        losses, _ = self.objective.gradient(theta, both, xp.full(T, 1.0 / T, theta.real.dtype), theta_bar)  # (maml.3)
+        losses, _ = self.objective.gradient(theta, both, xp.full(T, 1.0 / T, theta.real.dtype), theta_bar)  # (maml.5)
         return MetaGradient(losses, theta_bar)
 
     @classmethod

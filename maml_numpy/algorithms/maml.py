@@ -38,7 +38,7 @@ def through_steps(objective: Objective, outer: Objective, theta: Array, support:
         dquery = like(theta_k)
         measured = outer.gradient(theta_k, query, dloss, dquery)[0]  # (maml.2)
         losses = plus(losses, measured if weight == 1 else weight * measured)
-        one = pullback(plus(dquery, total.theta))  # (maml.4)
+        one = pullback(plus(dquery, total.theta))  # (maml.3)
         total = Cotangents(one.theta, one.psis + total.psis, one.alphas + total.alphas)
     return losses, total
 

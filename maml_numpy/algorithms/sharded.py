@@ -47,7 +47,7 @@ class Sharded:
                 theta, *(tree_map(kind, lambda part: part[begin:begin + self.tasks], batch)
                          for batch in (support, query)))
         parts = in_threads(shard, range(0, T, self.tasks), self.threads)
-        theta_bar = reduce(add, (len(part.losses) / T * part.theta_bar for part in parts))  # (maml.5)
+        theta_bar = reduce(add, (len(part.losses) / T * part.theta_bar for part in parts))  # (maml.4)
         return MetaGradient(array_module(theta).concatenate([part.losses for part in parts]), theta_bar)
 
     @classmethod

@@ -160,7 +160,7 @@ def eliminate_dead_code(calls: Sequence[Call], outputs: set[int]) -> list[Call]:
 
 def last_use(calls: Sequence[Call]) -> dict[int, int]:
     """Return, for every block, the number of the last call that names it."""
-    return {block: i for i, call in enumerate(calls) for block in blocks(call.arguments)}  # (replay.2)
+    return {block: i for i, call in enumerate(calls) for block in blocks(call.arguments)}  # (replay.3)
 
 
 def constant_calls(recording: Recording) -> set[int]:
@@ -185,7 +185,7 @@ def constant_calls(recording: Recording) -> set[int]:
                 or any(j not in constant and overlap(place, written_place(calls[j]), sizes)
                        for place in reads for j in writers[place.block]))
     while varying := {i for i in constant if varies(i)}:
-        constant -= varying  # (replay.4)
+        constant -= varying  # (replay.2)
     return constant
 
 
@@ -302,4 +302,4 @@ def _fits(call: Call, block: int, sizes: Sequence[int]) -> bool:
     return (isinstance(call.function, np.ufunc) and call.function.signature is None
             and sizes[block] == sizes[call.writes.block]
             and any(isinstance(one, Place) and one == call.writes._replace(block=block)
-                    for one in call.arguments))  # (replay.3)
+                    for one in call.arguments))  # (replay.4)

@@ -39,7 +39,7 @@ class Gaussian:
 
     def up(self, taken: GaussianTaken, dlog_prob: Array) -> Array:
         """(T, N) -> (T, N, 2 A)."""
-        return dlog_prob[..., None] * _both(taken.z * taken.inverse, taken.z * taken.z - 1)  # (gaussian.2)
+        return dlog_prob[..., None] * _both(taken.z * taken.inverse, taken.z * taken.z - 1)  # (gaussian.4)
 
     def along(self, taken: GaussianTaken, y_dot: Array) -> Array:
         """(T, N, 2 A) -> (T, N)."""
@@ -50,7 +50,7 @@ class Gaussian:
     def bend(self, taken: GaussianTaken, y_dot: Array) -> Array:
         """(T, N, 2 A) -> (T, N, 2 A)."""
         mu_dot, log_sigma_dot = _halves(y_dot)
-        z_dot = -taken.inverse * mu_dot - taken.z * log_sigma_dot  # (gaussian.4)
+        z_dot = -taken.inverse * mu_dot - taken.z * log_sigma_dot  # (gaussian.2)
         return _both(taken.inverse * (z_dot - taken.z * log_sigma_dot), 2 * taken.z * z_dot)  # (gaussian.5)
 
     def entropy(self, taken: GaussianTaken) -> Array:

@@ -66,4 +66,4 @@ class Squares:
         """The least mean squared error of a prediction that is not told the shift: the mean over pixels of the variance
         over shifts, which is the same for every corner. Derived in derivations/24_predictor.md."""
         corner = np.array([[0, self.least]])
-        return float(self.futures(corner).astype(float).var(axis=0).mean())  # (predictor.6)
+        return float(self.futures(corner).astype(float).var(axis=0).mean())  # (predictor.1)

@@ -106,7 +106,7 @@ class Predictor:
         if self.encoder is not None:
             assert dcode is not None
             dlogits = sampler.backward(sample, dcode)
-            dlogits = dlogits + divergence_backward(kl_cache, self.weight, self.balance)  # (predictor.5)
+            dlogits = dlogits + divergence_backward(kl_cache, self.weight, self.balance)  # (predictor.6)
             self.encoder.backward(seen, dlogits, d_encoder[0])
         return loss, Parts(reconstruction, kl, marginal_kl), dtheta
 
@@ -119,14 +119,14 @@ def side_by_side(x: Array, following: Array) -> Array:
 def mixed(z: Array, mask: Array) -> Array:
     """Filtered images z (N, D F), the filter last, and mask (N, F) -> (N, D), each image by its share."""
     images = z.reshape(len(z), -1, mask.shape[-1])
-    return (images @ mask[..., None])[..., 0]  # (predictor.1)
+    return (images @ mask[..., None])[..., 0]  # (predictor.3)
 
 
 def mixed_back_images(dy: Array, mask: Array) -> Array:
     """dy (N, D) -> dz (N, D F)."""
-    return (dy[..., None] * mask[:, None]).reshape(len(dy), -1)  # (predictor.3)
+    return (dy[..., None] * mask[:, None]).reshape(len(dy), -1)  # (predictor.4)
 
 
 def mixed_back_mask(dy: Array, z: Array) -> Array:
     """dy (N, D) -> dmask (N, F)."""
-    return (dy[:, None] @ z.reshape(*dy.shape, -1))[:, 0]  # (predictor.4)
+    return (dy[:, None] @ z.reshape(*dy.shape, -1))[:, 0]  # (predictor.5)
