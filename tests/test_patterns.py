@@ -14,10 +14,10 @@ def along(f, values, dots):
 def gradient(phi, values):
     """The gradients of a scalar function of some arrays, by the complex step."""
     found = [np.zeros(value.shape) for value in values]
-    for one in found:
+    for k, one in enumerate(found):
         for place in np.ndindex(one.shape):
             dots = [np.zeros(value.shape) for value in values]
-            dots[[one is other for other in found].index(True)][place] = 1
+            dots[k][place] = 1
             one[place] = along(phi, values, dots)
     return found
 

@@ -45,8 +45,9 @@ def longest_step(theta: Array, s: Array, curvature: float, delta: float, shrink:
                  judged: Callable[[Array], tuple[float, float]]) -> Optional[Step]:
     """The longest of some steps along -s that gains something and stays within a divergence; None where none does.
 
-    curvature: s times the matrix times s, which is s times (b - r) of the solver: it asks for no product more. delta: the divergence; the first step is as long as it allows where the
-    matrix is all there is to it, and each next `shrink` times as long, for so many tries.
+    curvature: s times the matrix times s, or s times (b - r) of the solver, which is the same without a product.
+    delta: the divergence; the first step is as long as it allows where the matrix is all there is to it, and each next
+        `shrink` times as long, for so many tries.
     judged: theta -> the gain and the divergence there.
     """
     if not curvature > 0:
