@@ -9,19 +9,19 @@ import pytest
 from maml_numpy import inner
 from maml_numpy.algorithms import MAML
 from maml_numpy.batch import Batch
-from maml_numpy.layers import ReLU
+from maml_numpy.layers import ReLU, Tanh
 from maml_numpy.losses import MSE
 from maml_numpy.network import mlp
 from maml_numpy.objectives import Supervised
 
 NOTE = Path(__file__).parents[1] / "derivations" / "11_trace.md"
 ALPHA = 0.1
-OBJECTIVE = Supervised(mlp([1, 2, 1], ReLU, taps=("dense1",)), MSE())
+OBJECTIVE, TWIN = (Supervised(mlp([1, 2, 1], activation, taps=("dense1",)), MSE()) for activation in (ReLU, Tanh))
 THETA = np.array([1.0, -1.0, 0.0, 2.0, 2.0, -1.0, 0.0])  # dense1.W, dense1.b, dense2.W, dense2.b
 SUPPORT, QUERY = (Batch(np.full((1, 1, 1), x), np.full((1, 1, 1), y)) for x, y in ((1.0, 0.5), (1.5, 0.475)))
 
 
-def trace():
+def trace(objective):
     """Every quantity of one meta-gradient, name -> flat list of numbers."""
     found = {}
 
@@ -29,14 +29,14 @@ def trace():
         found.update({name: np.asarray(value).ravel() for name, value in values.items()})
 
     def pieces(vector, form):
-        for name, view in OBJECTIVE.layout.views(vector).items():
+        for name, view in objective.layout.views(vector).items():
             found[form.format(name.replace("dense", "").replace(".", ""))] = view.ravel()
 
-    net, loss = OBJECTIVE.network, OBJECTIVE.criterion
+    net, loss = objective.network, objective.criterion
     # 1 the inner step
-    theta_1 = inner.adapt(OBJECTIVE, THETA, [SUPPORT], ALPHA)
+    theta_1 = inner.adapt(objective, THETA, [SUPPORT], ALPHA)
     dtheta = np.empty_like(THETA)
-    losses, record = OBJECTIVE.gradient(THETA, SUPPORT, np.ones(1), dtheta)
+    losses, record = objective.gradient(THETA, SUPPORT, np.ones(1), dtheta)
     run, deltas = record.run, record.deltas
     y, _ = net.forward(THETA, SUPPORT.x)
     note(a1=run.caches[2].x1[..., :-1], y=y, r=record.loss_cache.r, L=losses)
@@ -46,9 +46,9 @@ def trace():
     pieces(theta_1[0], "theta_1 {}")
     # 2 the query loss and its gradient
     y_query, run_query = net.forward(theta_1, QUERY.x)
-    note(a1_query=run_query.caches[2].x1[..., :-1], y_query=y_query, J=OBJECTIVE.loss(theta_1, QUERY))
+    note(a1_query=run_query.caches[2].x1[..., :-1], y_query=y_query, J=objective.loss(theta_1, QUERY))
     theta_1_bar = np.empty_like(theta_1)
-    OBJECTIVE.gradient(theta_1, QUERY, np.ones(1), theta_1_bar)
+    objective.gradient(theta_1, QUERY, np.ones(1), theta_1_bar)
     pieces(theta_1_bar[0], "theta_1_bar {}")
     # 3 the backward pass: up, the loss, down, layer by layer
     dtheta_bar = -ALPHA * theta_1_bar[0]
@@ -67,16 +67,23 @@ def trace():
     net.second_order(run, deltas, bars, dtheta_bar, y_bar, share)
     pieces(share - left, "down {}")
     pieces(share, "share {}")
-    full, first = (MAML(OBJECTIVE, ALPHA, 1, second_order).meta_gradient(THETA, SUPPORT, QUERY).theta_bar
+    own = net.layers[1].curvature(run.params[1], run.caches[1], deltas[1], bars[1], blocks[1])  # the activation's
+    note(a2=run.caches[2].x1[..., :-1], a2_bar=y_bar.ravel() * THETA[4:6] + found["x_bar_left_by_dense2"],
+         a1_bar=found["down 1b"])
+    full, first = (MAML(objective, ALPHA, 1, second_order).meta_gradient(THETA, SUPPORT, QUERY).theta_bar
                    for second_order in (True, False))
     pieces(full, "theta_0_bar {}")
     pieces(first, "first order {}")
+    if own is not None:
+        slope = net.layers[1].backward(run.params[1], run.caches[1], np.ones((1, 1, 2)))
+        note(slope=slope, x_bar_left_by_tanh1=own)
+        found["without that term"] = found["theta_0_bar 1W"][:1] - SUPPORT.x.ravel() * own.ravel()[:1]
     return found
 
 
-def J(w):
+def J(w, objective=OBJECTIVE):
     """The query loss after adaptation when the traced entry is w."""
-    return MAML(OBJECTIVE, ALPHA).meta_gradient(np.concatenate([[w], THETA[1:]]), SUPPORT, QUERY).losses[0]
+    return MAML(objective, ALPHA).meta_gradient(np.concatenate([[w], THETA[1:]]), SUPPORT, QUERY).losses[0]
 
 
 def printed():
@@ -88,11 +95,11 @@ def printed():
                 yield match[1].strip(), [float(number) for number in match[2].split(",")]
 
 
-PRINTED, TRACE = list(printed()), trace()
+PRINTED, TRACE, TANH = list(printed()), trace(OBJECTIVE), trace(TWIN)
 
 
 def test_the_page_prints_enough():
-    assert len(PRINTED) > 40
+    assert len(PRINTED) > 55
 
 
 @pytest.mark.parametrize("name, numbers", PRINTED, ids=[name for name, _ in PRINTED])
@@ -102,9 +109,17 @@ def test_printed_numbers_are_those_of_the_code(name, numbers):
         assert numbers == np.ravel(wanted[name]).tolist()
     elif name.startswith("difference"):
         assert J(float(name.split()[-1])) == pytest.approx(numbers[0], rel=0, abs=5e-10)
+    elif name.startswith("tanh "):  # rounded
+        assert TANH[name[5:]].tolist() == pytest.approx(numbers, rel=0, abs=5.1e-5)
     else:
         assert TRACE[name].tolist() == pytest.approx(numbers, rel=0, abs=1e-12)
 
 
 def test_the_traced_entry_by_difference():
     assert (J(1 + 1e-5) - J(1 - 1e-5)) / 2e-5 == pytest.approx(TRACE["theta_0_bar 1W"][0], rel=1e-8)
+
+
+def test_with_tanh_the_activation_s_own_curvature_decides_the_sign():
+    slope = (J(1 + 1e-5, TWIN) - J(1 - 1e-5, TWIN)) / 2e-5
+    assert slope == pytest.approx(TANH["theta_0_bar 1W"][0], rel=1e-6)
+    assert TANH["without that term"][0] < 0 < slope
