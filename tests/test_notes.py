@@ -2,12 +2,12 @@
 
 import re
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 from helpers import problems
 import pytest
 from helpers.maps import all_maps
+from helpers.notes import FENCE, NOTES, ROOT, defined, maths, symbols
 
 from maml_numpy import inner
 from maml_numpy.algorithms import MAML, Prototypes, Ridge
@@ -30,29 +30,7 @@ from maml_numpy.solvers import conjugate_gradients
 from maml_numpy.video import predictor
 from maml_numpy.video.codes import divergence, divergence_backward
 
-ROOT = Path(__file__).parents[1]
-NOTES = sorted((ROOT / "derivations").glob("*.md"))
 LABEL = re.compile(r"\(([a-z_]+\.\d+)\)")  # in a comment of the code
-FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.S | re.M)
-
-
-def maths(text):
-    """All TeX of a note: ```math fences and inline $`...`$."""
-    fenced = [body for kind, body in FENCE.findall(text) if kind == "math"]
-    return fenced + re.findall(r"\$`(.+?)`\$", FENCE.sub("", text), re.S)
-
-
-def symbols(tex):
-    """The atomic symbols of some TeX: single Latin letters and Greek commands; words in text are no symbols."""
-    tex = re.sub(r"\\(?:text|mathrm|operatorname\*?|texttt|begin|end|tag)\{[^{}]*\}", " ", tex)
-    tex = re.sub(r"\\mathrm ?d(?![a-z])", " ", tex)
-    greek = {name for name in re.findall(r"\\([a-zA-Z]+)", tex) if name in GREEK}
-    return greek | set(re.findall(r"[a-zA-Z]", re.sub(r"\\[a-zA-Z]+", " ", tex)))
-
-
-GREEK = set("""
-alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta kappa lambda mu nu xi pi rho sigma tau phi
-varphi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega ell nabla""".split())
 
 
 def test_labels_of_notes_and_code_are_the_same():
@@ -78,14 +56,9 @@ def test_the_code_of_a_note_exists_and_has_its_labels(path):
     assert set(labels(path.read_text())) <= {label for file in files for label in LABEL.findall(file.read_text())}
 
 
-def test_every_note_but_the_reading_list_names_its_code():
-    assert [path.name for path in NOTES if "\nCode:" not in path.read_text()] == ["README.md", "results.md"]
-
-
-def defined(text):
-    """The symbols in the first column of the tables of some text."""
-    rows = [line.split("|")[1] for line in text.splitlines() if line.startswith("|")]
-    return set().union(*(symbols(tex) for row in rows for tex in maths(row)))
+def test_every_note_but_the_lists_names_its_code():
+    without = [path.name for path in NOTES if "\nCode:" not in path.read_text()]
+    assert without == ["README.md", "bibliography.md", "index.md", "results.md"]
 
 
 @pytest.mark.parametrize("path", NOTES, ids=lambda path: path.stem)

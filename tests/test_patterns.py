@@ -1,5 +1,7 @@
 """The table of patterns of derivations/01_chain_rule.md, entry by entry, by the complex step."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -53,7 +55,7 @@ def larger(a, b):
 U = np.random.default_rng(0).standard_normal((4, 5))
 
 # name -> inputs' shapes; forward; backward; tangent; curvature: (inputs), (inputs, dy), (inputs, bars), all three
-PATTERNS = {
+PATTERNS: dict[str, Any] = {
     "a sum": (
         [(5,), (5,)], lambda a, b: a + b, lambda a, b, dy: (dy, dy), lambda a, b, da_bar, db_bar: da_bar + db_bar,
         lambda a, b, da_bar, db_bar, dy: (0 * a, 0 * b)),
