@@ -148,7 +148,7 @@ def stability_panels(panels: Mapping[str, tuple[Array, Array, Array]], N: int) -
     axes = figure.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)[0]
     for ax, (title, (sharpness, ratio, diverged)) in zip(axes, panels.items()):
         ratio = np.minimum(np.nan_to_num(ratio, nan=np.inf), MOST)
-        ax.axvline(2, color=BLACK, lw=1, ls="--", label="2: above it, a step overshoots")
+        ax.axvline(2, color=BLACK, lw=1, ls="--", label="2: above it, a step leaves more than it found")
         ax.plot(sharpness[~diverged], ratio[~diverged], ".", color=BLUE, ms=3, alpha=0.4, label="task")
         ax.plot(sharpness[diverged], ratio[diverged], "x", color=RED, ms=7, label="task that diverged at some step")
         ax.set(title=title, xlabel="α × largest eigenvalue of the support Hessian", yscale="log")
