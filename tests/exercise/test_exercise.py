@@ -2,6 +2,10 @@
 
 import ast
 import json
+import re
+import subprocess
+import sys
+import time
 
 import numpy as np
 import pytest
@@ -116,12 +120,40 @@ def test_the_command_writes_lists_and_refuses(tmp_path, monkeypatch, capsys):
     assert "its mark stands 2 times" in capsys.readouterr().out
 
 
-def test_a_hint_names_the_section_the_equation_and_the_shapes(capsys):
+def test_hints_give_the_section_then_the_shapes_then_numbers(capsys):
     assert exercise.main(["dense", "--hint", "dense.6"]) == 0
     out = capsys.readouterr().out
-    assert "derivations/02_dense.md" in out and "overline" in out and "dy (T, N, M), dWb_bar -> x_bar (T, N, D)" in out
+    assert "derivations/02_dense.md" in out and "overline" in out and "more: --hint dense.6 shapes" in out
+    assert exercise.main(["dense", "--hint", "dense.6", "shapes"]) == 0
+    assert "dy (T, N, M), dWb_bar -> x_bar (T, N, D)" in capsys.readouterr().out
+    assert exercise.main(["dense", "--hint", "dense.6", "numbers"]) == 0
+    parts = re.split("^(?:given|asked): .*$", capsys.readouterr().out, flags=re.M)[1:]
+    dy, Wb_bar, x_bar = (np.array([row.split() for row in re.findall(r"[-\d. ]+(?=\])", part)], float)
+                         for part in parts)
+    assert np.allclose(x_bar, dy @ Wb_bar[:-1].T, atol=2e-3)
+    assert exercise.main(["dense", "--hint", "dense.6", "letters"]) != 0
+    assert "a hint is section, shapes or numbers" in capsys.readouterr().err
     assert exercise.main(["dense", "--hint", "dense.99"]) != 0
     assert "dense has no statement 'dense.99'; it has dense.1, dense.2" in capsys.readouterr().err
+
+
+def test_a_sheet_is_judged_again_at_every_save(tmp_path):
+    path = tmp_path / "sheet.py"
+    path.write_text(filled("attention", attention_4="        ...", attention_5="        told = tokens"))
+    code = f"from maml_numpy.cli.exercise import main; raise SystemExit(main(['--watch', {str(path)!r}]))"
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            said = iter(process.stdout.readline, "")
+            first = [next(said) for _ in range(6)]
+            assert any(line.startswith("attention.5") and "wrong" in line for line in first)
+            assert not any(line.startswith("attention.4") for line in first) and first[-1].startswith("4 of 6 right")
+            time.sleep(0.3)
+            path.write_text(filled("attention"))
+            again = list(said)
+            assert [line.split()[0] for line in again[:-1]] == ["attention.4", "attention.5"]
+            assert again[-1].startswith("6 of 6 right") and process.wait(30) == 0
+        finally:
+            process.kill()
 
 
 @pytest.mark.long
