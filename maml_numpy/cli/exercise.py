@@ -15,12 +15,14 @@ from ..exercise.sheets import (PACKAGE, Answer, answers, find, is_open, labelled
 from ..runs.files import write_text
 from .console import Parser, check_writable, guarded
 
-ROOMS = {"maml": ("maml", "fomaml"), "low_rank": ("factors",), "products": ("dense", "factors"),
-         "meta_updates": ("meta_policy",), "meta": ("meta_policy",), "solvers": ("implicit", "trust_region"),
-         "rates": ("meta_sgd", "lslr"), "mdp": ("enumeration",), "judge": ("dense",),
-         "convolution": ("convolution, Convolution",), "softmax": ("softmax", "classification"),
-         "inner": ("inner", "fomaml"),
-         "pooling": ("pooling", "convolution and pooling")}
+ROOMS = {  # what the subjects begin with that judge a module, where that is not its name, or fewer of them are enough
+    "maml": ("maml, MAML", "maml, tanh MSE", "fomaml"), "inner": ("inner", "fomaml"), "rates": ("meta_sgd", "lslr"),
+    "daml": ("daml, DAML", "daml, tanh MSE, K = 1", "daml, tanh MSE, K = 2", "daml, ReLU L1, K = 2"),
+    "low_rank": ("factors",), "products": ("dense", "factors"), "solvers": ("implicit", "trust_region"),
+    "meta": ("meta_policy",), "meta_updates": ("meta_policy",), "judge": ("dense",),
+    "mdp": ("enumeration, MDP 1", "enumeration, MDP 2"), "enumeration": ("enumeration, MDP 1", "enumeration, MDP 2"),
+    "softmax": ("softmax", "classification"), "pooling": ("pooling", "convolution and pooling"),
+    "convolution": ("convolution, Convolution(5", "convolution, Convolution(4, 5, 4, 7, stride=2, padding=1), shared")}
 
 
 def rooms(name: str) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 import json
 import sys
 from contextlib import contextmanager
+from copy import deepcopy
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from importlib.util import spec_from_loader
@@ -62,7 +63,7 @@ def outcome_of(claims: Any, judged: bool = True) -> Iterator[tuple[list[Any], tu
     import numpy as np
     from maml_numpy.gradcheck.judge import Row, fact, judge
     try:
-        for claim in claims():
+        for claim in deepcopy(claims)():  # which may hold a random generator, to be the same each time
             rows = [claim] if isinstance(claim, Row) else list(judge(claim)) if judged else []
             value = np.zeros(0) if isinstance(claim, Row) else np.asarray(claim.value, float).ravel()
             failed = [row for row in rows if not row.passed]

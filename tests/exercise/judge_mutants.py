@@ -1,4 +1,4 @@
-"""Does the judge notice? Change one operator of labelled statements, as tests/mutate.py does, and judge each as an answer.
+"""Does the judge notice? Change an operator of labelled statements, as tests/mutate.py does, and judge each.
 
     python tests/exercise/judge_mutants.py --count 200 --seed 0
 """
@@ -54,8 +54,8 @@ def main():
         beyond += verdict.words == judge.UNREACHED
         if verdict.right or verdict.words == judge.UNREACHED:
             print(f"{number}/{len(chosen)} {' '.join(one.labels)}  {answer}  {verdict.words}", flush=True)
-    print(f"{len(chosen) - right - listed - beyond} of {len(chosen)} judged wrong (of {len(everything)} possible), {right} "
-          f"right, {listed} equivalent, {beyond} beyond the checks")
+    print(f"{len(chosen) - right - listed - beyond} of {len(chosen)} judged wrong (of {len(everything)} possible), "
+          f"{right} right, {listed} equivalent, {beyond} beyond the checks")
     return 1 if right else 0
 
 
