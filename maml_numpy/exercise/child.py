@@ -4,6 +4,7 @@ import json
 import sys
 from contextlib import contextmanager
 from copy import deepcopy
+from functools import partial
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from importlib.util import spec_from_loader
@@ -63,7 +64,7 @@ def outcome_of(claims: Any, judged: bool = True) -> Iterator[tuple[list[Any], tu
     import numpy as np
     from maml_numpy.gradcheck.judge import Row, fact, judge
     try:
-        for claim in deepcopy(claims)():  # which may hold a random generator, to be the same each time
+        for claim in renewed(claims)():
             rows = [claim] if isinstance(claim, Row) else list(judge(claim)) if judged else []
             value = np.zeros(0) if isinstance(claim, Row) else np.asarray(claim.value, float).ravel()
             failed = [row for row in rows if not row.passed]
@@ -71,6 +72,16 @@ def outcome_of(claims: Any, judged: bool = True) -> Iterator[tuple[list[Any], tu
             yield rows, (words, np.concatenate([value, [row.error for row in failed]]))
     except (ValueError, TypeError) as error:
         yield [fact("", "everything", "contract", str(error))], (str(error), np.zeros(0))
+
+
+def renewed(claims: Any) -> Any:
+    """The same claims with copies of the random generators that they hold, so that every call draws the same."""
+    from numpy.random import Generator
+    if not isinstance(claims, partial):
+        return claims
+    args, keywords = ([deepcopy(one) if isinstance(one, Generator) else one for one in several]
+                      for several in (claims.args, claims.keywords.values()))
+    return partial(claims.func, *args, **dict(zip(claims.keywords, keywords)))
 
 
 def alike(one: tuple[str, Any], other: tuple[str, Any]) -> bool:
