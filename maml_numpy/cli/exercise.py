@@ -19,6 +19,8 @@ ROOMS = {  # what the subjects begin with that judge a module, where that is not
     "maml": ("maml, MAML", "maml, tanh MSE", "fomaml"), "inner": ("inner", "fomaml"), "rates": ("meta_sgd", "lslr"),
     "daml": ("daml, DAML", "daml, tanh MSE, K = 1", "daml, tanh MSE, K = 2", "daml, ReLU L1, K = 2"),
     "low_rank": ("factors",), "products": ("dense", "factors"), "solvers": ("implicit", "trust_region"),
+    "rl/training": ("returns",), "video/training": ("predictor, temperature",), "squares": ("predictor, floor",),
+    "regression": ("attention, the best step",), "program": ("replay, program",), "attention": ("attention, S",),
     "meta": ("meta_policy",), "meta_updates": ("meta_policy",), "judge": ("dense",),
     "mdp": ("enumeration, MDP 1", "enumeration, MDP 2"), "enumeration": ("enumeration, MDP 1", "enumeration, MDP 2"),
     "softmax": ("softmax", "classification"), "pooling": ("pooling", "convolution and pooling"),

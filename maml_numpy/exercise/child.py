@@ -52,7 +52,7 @@ def main() -> None:
                 found["like"] = "" if function is None else like(function, task, claims, outcome)
                 break
         if not found["failed"] and function is not None:
-            found["reached"] = any(noticed(function, task, claims) for _, claims in cases)
+            found["reached"] = noticed(function, task)
     except Exception as error:
         found["error"] = f"{type(error).__name__}: {' '.join(str(error).split()):.160}"
     sys.stdout.write("\n" + json.dumps(found))
@@ -127,11 +127,12 @@ def like(function: Any, task: Any, claims: Any, outcome: list[Any]) -> str:
     return ""
 
 
-def noticed(function: Any, task: Any, claims: Any) -> bool:
-    """Whether a statement that raises is noticed by the checks of a subject."""
+def noticed(function: Any, task: Any) -> bool:
+    """Whether a statement that raises is noticed by the checks, which make what they check anew."""
+    from maml_numpy.gradcheck import catalogue
     try:
         with swapped(function, task["probe"], task["function"]):
-            return any(not row.passed for rows, _ in outcome_of(claims, judged=False) for row in rows)
+            return any(not row.passed for row in catalogue.rows(*task["only"]))
     except Exception:
         return True
 
