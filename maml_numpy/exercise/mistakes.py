@@ -118,14 +118,14 @@ def _calls(tree: ast.Module) -> Makes:
         if name in REDUCTIONS and isinstance(node.func, ast.Attribute):
             yield f"with a {REDUCTIONS[name]} for the {name}", _renamed(tree, node, REDUCTIONS[name])
             yield f"without the {name} of {ast.unparse(node.func.value)}", _replaced(tree, node, node.func.value)
-        if len(node.args) > 1:
+        if len(node.args) > 1 and not isinstance(node.args[0], ast.Starred):
             other = deepcopy(node)
             other.args[:2] = other.args[1::-1]
             yield f"with the first two arguments of {name} exchanged", _replaced(tree, node, other)
         if len(node.args) == 2:
-            for kept in node.args:
+            for kept in (one for one in node.args if not isinstance(one, ast.Starred)):
                 yield f"with {ast.unparse(kept)} alone for all of {ast.unparse(node)}", _replaced(tree, node, kept)
-        if len(node.args) == 1 and not node.keywords:
+        if len(node.args) == 1 and not node.keywords and not isinstance(node.args[0], ast.Starred):
             yield f"without {name} of {ast.unparse(node.args[0])}", _replaced(tree, node, node.args[0])
         if name == "where" and len(node.args) == 3:
             yield f"without the mask {ast.unparse(node.args[0])}", _replaced(tree, node, node.args[1])
