@@ -170,7 +170,7 @@ def figures(config: Config, learned: Mapping[str, Array]) -> dict[str, "Figure"]
 
 
 def in_order(predicted: Sequence[Array], futures: Array) -> list[int]:
-    """The codes in the order of the futures that their predictions are nearest to; each prediction and future (N, D)."""
+    """The codes in the order of the futures that their predictions are nearest to; each of both is (N, D)."""
     return sorted(range(len(predicted)),
                   key=lambda code: int(np.argmin([np.square(predicted[code] - future).sum() for future in futures])))
 

@@ -37,7 +37,8 @@ def convolution() -> Figure:
     for x, text, low, equation, name in (
             (3, r"$U_1\,\overline{dx}$", 16, r"$\overline{dy} = \sum_o \left((U_o\, \overline{dx})\, W_o "
              r"+ (U_o\, x)\, \overline{dW}_{\!o}\right) + 1\, \overline{db}$", "tangent"),
-            (18.5, r"$dy\,\overline{dW}_{\!1}^\top$", 7, r"$\bar{x} = \sum_o U_o^\top (dy\, \overline{dW}_{\!o}^\top)$,"
+            (18.5, r"$dy\,\overline{dW}_{\!1}^\top$", 7,
+             r"$\bar{x} = \sum_o U_o^\top (dy\, \overline{dW}_{\!o}^\top)$,"
              r"$\quad \overline{W}_{\!o} = (U_o\, \overline{dx})^\top dy$", "curvature, gradient_curvature")):
         _seen(ax, x, 9.5, 0, 0, text, COTANGENT)
         label(ax, 36, low + 3.6, name, 10.5, ha="left", weight="bold")
@@ -48,7 +49,7 @@ def convolution() -> Figure:
 
 
 def _seen(ax: Any, x: float, y: float, i: int, j: int, text: str, color: str) -> None:
-    """Draw the padded image with its lower left corner at (x, y), and over it what the entry in row i, column j sees."""
+    """Draw a padded image, its lower left corner at (x, y), and over it what the entry in row i, column j sees."""
     _pixels(ax, x, y, 6, 7, "white", GREY)
     _pixels(ax, x + 1.9, y + 1.3, 4, 5, pale(BLACK, 0.16), GREY)
     _whole(ax, x + 1.9 * j, y + 2.6 - 1.3 * i, pale(color, 0.25), color)

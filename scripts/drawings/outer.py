@@ -1,4 +1,4 @@
-"""The figures of notes 09, 12, 14 and 15: Adam's first steps, steps repeated, forms of the inner rate, Reptile's path."""
+"""The figures of notes 09, 12, 14 and 15: Adam's steps, steps repeated, forms of the inner rate, Reptile's path."""
 
 from typing import Any
 
@@ -124,7 +124,7 @@ def reptile() -> Figure:
     turn = np.linspace(0, 2 * np.pi, 401)
     for c, r, name in zip(CENTRES, RADII, ("first", "second")):
         ax.plot(*(c[:, None] + r * np.array([np.cos(turn), np.sin(turn)])), color=GREY, lw=2)
-        ax.text(*(c + (0, 1.12 * r)), f"minima of\nthe {name} task", ha="center", color=TEXT_GREY)
+        ax.text(c[0], c[1] + 1.12 * r, f"minima of\nthe {name} task", ha="center", color=TEXT_GREY)
     color = method_style("Reptile")[0]
     theta = np.array([0.6, 2.2])
     path = [theta]
@@ -150,4 +150,5 @@ def reptile() -> Figure:
            ylabel=r"$\theta$, second entry", title="Reptile, the two tasks in turn: the start comes to rest near both")
     ax.grid(alpha=0.2)
     ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1.02, 0.5), labelspacing=1)
+    ax.set_anchor("W")
     return figure

@@ -1,11 +1,11 @@
-"""The figure of note 01's table: what becomes of gradients and of bars in each of the patterns that rules are made of."""
+"""The figure of note 01's patterns: what becomes of gradients, and of bars."""
 
 from typing import Any
 
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 
-from .canvas import COTANGENT, GRADIENT, GREY, MEDIUM, VALUE, WIDTH, arrow, canvas, key, label, pale
+from .canvas import COTANGENT, GRADIENT, GREY, MEDIUM, VALUE, arrow, canvas, key, label, pale
 
 # name; what its circle says; one or two inputs; of backward, tangent and curvature: a word, and the result in TeX
 PATTERNS: tuple[tuple[str, str, int, tuple[str, ...], tuple[str, ...], tuple[str, ...]], ...] = (

@@ -78,7 +78,8 @@ def trust_region() -> Figure:
     F = np.array([[2.6, 1.5], [1.5, 1.4]])
     dtheta = np.array([1.0, 0.15])
     delta = 0.5
-    gradient, natural = (-step * np.sqrt(2 * delta / (step @ F @ step)) for step in (dtheta, np.linalg.solve(F, dtheta)))
+    directions = dtheta, np.linalg.solve(F, dtheta)
+    gradient, natural = (-step * np.sqrt(2 * delta / (step @ F @ step)) for step in directions)
     turn = np.linspace(0, 2 * np.pi, 401)
     edge = np.sqrt(2 * delta) * np.linalg.solve(np.linalg.cholesky(F).T, np.array([np.cos(turn), np.sin(turn)]))
     figure = Figure(figsize=(WIDTH / 10, 4.2), layout="constrained")
@@ -95,6 +96,7 @@ def trust_region() -> Figure:
         handles += [Patch(color=color, label=f"along the {name}:\nthe surrogate falls by {-dtheta @ end:.2f}")]
     handles += ax.plot([], [], color=GREY, ls="--", lw=1, label="the surrogate is the same along it")
     ax.legend(handles=handles, frameon=False, loc="center left", bbox_to_anchor=(1.02, 0.5), labelspacing=1)
+    ax.set_anchor("W")
     ax.set(aspect="equal", xlim=(-1.5, 1.5), ylim=(-1.5, 1.5), xlabel=r"$\dot\theta$, first entry",
            ylabel=r"$\dot\theta$, second entry", title="Two steps of one divergence")
     ax.grid(alpha=0.2)
