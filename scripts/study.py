@@ -151,7 +151,7 @@ def stability_panels(panels: Mapping[str, tuple[Array, Array, Array]], N: int) -
         ax.plot(sharpness[diverged], ratio[diverged], "x", color=RED, ms=7, label="task that diverged at some step")
         ax.set(title=title, xlabel="α × largest eigenvalue of the support Hessian", yscale="log")
         ax.grid(alpha=0.25)
-    axes[0].set_ylabel(f"error after 10 steps / error before\n(what is above {MOST:,.0f} is drawn there)")
+    axes[0].set_ylabel(f"error after 10 steps / error before (at most {MOST:g})")
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
     figure.suptitle(f"Where tasks diverge, N = {N}, every unseen task of every seed")
     return figure
