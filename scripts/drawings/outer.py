@@ -13,7 +13,7 @@ from maml_numpy.rates import BlockRates, per_step
 from maml_numpy.results.figures import BLACK, BLUE, GREEN, GREY, ORANGE, RED, STYLES, method_style
 
 from .canvas import GREY as TEXT_GREY
-from .canvas import WIDTH
+from .canvas import WIDTH, pale
 
 
 def adam() -> Figure:
@@ -135,8 +135,8 @@ def reptile() -> Figure:
             away = walked[-1] - c
             distance = np.linalg.norm(away)
             walked.append(walked[-1] - alpha * (distance - r) * away / distance)
-        ax.plot(*np.transpose(walked), ".-", color=ORANGE, lw=0.8, ms=4, zorder=3,
-                label="" if update else f"{K} inner steps on one task")
+        ax.plot(*np.transpose(walked), ".-", color=pale(color, 0.55), lw=1, ms=5, zorder=3,
+                label="" if update else f"{K} inner steps\non one task")
         theta = theta + beta * (walked[-1] - theta)
         path.append(theta)
     ax.plot(*np.transpose(path), "o-", color=color, lw=2, ms=5, zorder=4,
