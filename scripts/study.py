@@ -44,6 +44,8 @@ ROWS: dict[str, tuple[str, int | None]] = {
 TEST_N = 5  # examples at test: the harder of the two sizes
 POWER_STEPS = 60
 MOST = 1e3  # largest ratio of errors that the figure of stability shows
+BEYOND = 10  # times the median of a panel: off its scale
+PAPER = "the paper's numbers"
 
 
 def folder_name(changes: Mapping[str, Any]) -> str:
@@ -105,37 +107,33 @@ def sharpness(theta: Array, objective: Supervised, support: Any) -> Array:
     return eigenvalue
 
 
-def factor_grid(values: Mapping[str, Mapping[str, Sequence[Sequence[float]]]], rows: Sequence[str]) -> Figure:
-    """Draw how each factor's levels do: a column per factor, a row per statistic, a point per seed, a line at their
-    median.
+def effects(values: Mapping[str, Sequence[Sequence[float]]], statistics: Sequence[str]) -> Figure:
+    """Draw what each change does: a panel for each statistic, a row for each variant, a point at the median of its
+    seeds on a line over their range.
 
-    values: factor -> level -> for each row the seeds' values. What is not finite, or more than ten times the median of
-    its row, is drawn as a cross at the top.
+    values: variant -> for each statistic the seeds' values; a dotted line leads down from the first variant. What is
+    not finite, or more than BEYOND times the median of its panel, is off the scale: an arrow.
     """
-    figure = Figure(figsize=(2.6 * len(values), 2.3 * len(rows) + 0.6), layout="constrained")
-    axes = figure.subplots(len(rows), len(values), sharey="row", sharex="col", squeeze=False)
-    scales = [10 * np.median([by_row[row] for levels in values.values() for by_row in levels.values()])
-              for row in range(len(rows))]
-    for column, (factor, levels) in zip(axes.T, values.items()):
-        for row, ax in enumerate(column):
-            for place, (level, by_row) in enumerate(levels.items()):
-                seeds = np.array(by_row[row], float)
-                shown = seeds <= scales[row]
-                spots = place + np.linspace(-0.15, 0.15, len(seeds))
-                ax.plot(spots[shown], seeds[shown], "o", color=BLUE, ms=4)
-                ax.plot(spots[~shown], np.full((~shown).sum(), 0.94), "x", color=RED, ms=6,
-                        transform=ax.get_xaxis_transform())
-                if 2 * shown.sum() > len(seeds):
-                    ax.hlines(np.median(seeds), place - 0.32, place + 0.32, color=BLACK, lw=1.5)
-            ax.grid(alpha=0.25, axis="y")
-            ax.set_xticks(range(len(levels)), levels, fontsize="small")
-            ax.set_xlim(-0.6, len(levels) - 0.4)
-        column[0].set_title(factor)
-    for ax, label in zip(axes[:, 0], rows):
-        ax.set_ylabel(label)
-        ax.set_ylim(0, None)
-    figure.suptitle("One number changed at a time: a point per seed, a line at their median, a cross for what is far "
-                    "off the scale")
+    figure = Figure(figsize=(10.8, 1.3 + 0.27 * len(values)), layout="constrained")
+    axes = figure.subplots(1, len(statistics), sharey=True, squeeze=False)[0]
+    for column, (ax, statistic) in enumerate(zip(axes, statistics)):
+        every = np.array([row[column] for row in values.values()], float)
+        most = min(BEYOND * np.median(every), 1.08 * every.max(initial=0, where=np.isfinite(every)))
+        for place, row in enumerate(values.values()):
+            seeds = np.array(row[column], float)
+            low, median, high = (min(value, most) for value in (seeds.min(), np.median(seeds), seeds.max()))
+            ax.plot([low, high], [place, place], color=BLUE, lw=2, alpha=0.5)
+            if median < most:
+                ax.plot(median, place, "o", color=BLUE, ms=5)
+            if high == most:
+                ax.plot(most, place, ">", color=RED, ms=6, clip_on=False)
+            if place == 0 and median < most:
+                ax.axvline(median, color=BLACK, lw=0.8, ls=":")
+        ax.set_title(statistic, fontsize=10.5)
+        ax.set_xlim(-0.03 * most, most or None)
+        ax.grid(alpha=0.25, axis="x")
+    axes[0].set(yticks=range(len(values)), yticklabels=list(values), ylim=(len(values) - 0.5, -0.5))
+    figure.suptitle("One number changed at a time: median and range of the seeds, an arrow for what is off the scale")
     return figure
 
 
@@ -148,7 +146,7 @@ def stability_panels(panels: Mapping[str, tuple[Array, Array, Array]], N: int) -
     axes = figure.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)[0]
     for ax, (title, (sharpness, ratio, diverged)) in zip(axes, panels.items()):
         ratio = np.minimum(np.nan_to_num(ratio, nan=np.inf), MOST)
-        ax.axvline(2, color=BLACK, lw=1, ls="--", label="2: above it, a step leaves more than it found")
+        ax.axvline(2, color=BLACK, lw=1, ls="--", label="2: beyond it, a step leaves more than it found")
         ax.plot(sharpness[~diverged], ratio[~diverged], ".", color=BLUE, ms=3, alpha=0.4, label="task")
         ax.plot(sharpness[diverged], ratio[diverged], "x", color=RED, ms=7, label="task that diverged at some step")
         ax.set(title=title, xlabel="α × largest eigenvalue of the support Hessian", yscale="log")
@@ -215,10 +213,12 @@ def run(argv: Sequence[str]) -> int:
     text = table(outcomes)
     print(text)
     files.write_text(args.out / "study.md", text + "\n")
-    values = {factor: {level: [[value_of(row, *statistic) for row in outcomes[factor, level]]
-                               for statistic in ROWS.values()] for level in levels}
-              for factor, levels in FACTORS.items()}
-    save(factor_grid(values, list(ROWS)), args.out / "study.png")
+    shown = {PAPER: folder_name({})} | {f"{factor}: {' '.join(level.split())}": folder_name(changes)
+                                        for factor, levels in FACTORS.items() for level, changes in levels.items()
+                                        if changes}
+    values = {title: [[value_of(row, *statistic) for row in by_variant[name]] for statistic in ROWS.values()]
+              for title, name in shown.items()}
+    save(effects(values, list(ROWS)), args.out / "study.png")
     trained = {}
     for title, name in (("the paper's numbers, 40,000 iterations", "paper"), ("ours", folder_name(OURS))):
         thetas = [job.learned() for job in jobs if job.folder and job.folder.parent.name == name]

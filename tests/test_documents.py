@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import draw
 import pytest
 
 from maml_numpy.cli import train
@@ -10,6 +11,9 @@ from maml_numpy.experiments import EXPERIMENTS
 
 ROOT = Path(__file__).parents[1]
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.S | re.M)
+FIGURES = ROOT / "derivations" / "figures"
+EMBEDDED = [(path, words, figure) for path in sorted((ROOT / "derivations").glob("*.md"))
+            for words, figure in re.findall(r"!\[([^]]*)\]\(figures/([^)]+)\)", path.read_text())]
 
 
 def test_the_examples_of_contributing_run_in_their_order(tmp_path, capsys, monkeypatch):
@@ -51,3 +55,21 @@ def test_tables_of_readme_are_narrow():
     """GitHub shows 948 pixels, about 120 characters of a table."""
     for line in (ROOT / "README.md").read_text().splitlines():
         assert not line.startswith("|") or len(line) <= 120, line
+
+
+def test_every_figure_is_in_a_note_and_every_one_that_draw_draws_is_there():
+    there = {path.name for path in FIGURES.iterdir()}
+    assert {figure for _, _, figure in EMBEDDED} == there
+    assert {f"{name}.png" for name in draw.FIGURES} <= there
+
+
+@pytest.mark.parametrize("path, words, figure", EMBEDDED, ids=[f"{path.stem}-{figure}" for path, _, figure in EMBEDDED])
+def test_a_figure_is_described_and_small(path, words, figure):
+    assert len(words.split()) >= 5
+    assert (FIGURES / figure).stat().st_size < 250_000
+
+
+def test_the_readme_of_the_notes_says_how_every_figure_is_made():
+    text = (ROOT / "derivations" / "README.md").read_text()
+    for figure in {figure for _, _, figure in EMBEDDED}:
+        assert Path(figure).stem in draw.FIGURES or f"`{figure}`" in text, figure

@@ -125,4 +125,4 @@ class Implicit:
     def examples(cls) -> list[Any]:
         """See `Algorithm`."""
         objective = Supervised.examples()[0]
-        return [cls(objective, 0.05, 200, 8.0, 40), cls(objective, 0.05, 400, 8.0, 40, learned=True)]
+        return [cls(objective, 0.08, 80, 8.0, 40), cls(objective, 0.08, 200, 8.0, 40, learned=True)]

@@ -5,19 +5,26 @@ The answers are run, in a process of their own with a time limit: check only she
 
 import json
 import sys
+import time
 from pathlib import Path
-from typing import Sequence
+from typing import Iterator, Sequence
 
-from ..exercise.judge import judged
-from ..exercise.sheets import PACKAGE, answers, find, hint, is_open, modules, sheet, statements
+from ..exercise.judge import example, judged
+from ..exercise.sheets import (PACKAGE, Answer, answers, find, is_open, labelled, modules, section, shapes, sheet,
+                               statements)
 from ..runs.files import write_text
 from .console import Parser, check_writable, guarded
 
-ROOMS = {"maml": ("maml", "fomaml"), "low_rank": ("factors",), "products": ("dense", "factors"),
-         "meta_updates": ("meta_policy",), "meta": ("meta_policy",), "solvers": ("implicit", "trust_region"),
-         "rates": ("meta_sgd", "lslr"), "mdp": ("enumeration",), "judge": ("dense",),
-         "softmax": ("softmax", "classification"), "inner": ("inner", "fomaml"),
-         "pooling": ("pooling", "convolution and pooling")}
+ROOMS = {  # what the subjects begin with that judge a module, where that is not its name, or fewer of them are enough
+    "maml": ("maml, MAML", "maml, tanh MSE", "fomaml"), "inner": ("inner", "fomaml"), "rates": ("meta_sgd", "lslr"),
+    "daml": ("daml, DAML", "daml, tanh MSE, K = 1", "daml, tanh MSE, K = 2", "daml, ReLU L1, K = 2"),
+    "low_rank": ("factors",), "products": ("dense", "factors"), "solvers": ("implicit", "trust_region"),
+    "rl/training": ("returns",), "video/training": ("predictor, temperature",), "squares": ("predictor, floor",),
+    "regression": ("attention, the best step",), "program": ("replay, program",), "attention": ("attention, S",),
+    "meta": ("meta_policy",), "meta_updates": ("meta_policy",), "judge": ("dense",),
+    "mdp": ("enumeration, MDP 1", "enumeration, MDP 2"), "enumeration": ("enumeration, MDP 1", "enumeration, MDP 2"),
+    "softmax": ("softmax", "classification"), "pooling": ("pooling", "convolution and pooling"),
+    "convolution": ("convolution, Convolution(5", "convolution, Convolution(4, 5, 4, 7, stride=2, padding=1), shared")}
 
 
 def rooms(name: str) -> tuple[str, ...]:
@@ -25,27 +32,79 @@ def rooms(name: str) -> tuple[str, ...]:
     return ROOMS.get(name, (name,))
 
 
-def check(path: Path, as_json: bool) -> int:
-    """Judge every answer on a sheet; returns the exit code: 0 when all are right."""
-    name, given = answers(path.read_text(encoding="utf-8"))
+def place(name: str) -> tuple[str, str]:
+    """The dotted name of a module, and its source."""
     file = find(name)
-    source = file.read_text(encoding="utf-8")
-    module = "maml_numpy." + ".".join(file.relative_to(PACKAGE).with_suffix("").parts)
-    rows = []
-    for one, answer in zip(statements(source), given):
-        label = " ".join(one.labels)
+    return ("maml_numpy." + ".".join(file.relative_to(PACKAGE).with_suffix("").parts),
+            file.read_text(encoding="utf-8"))
+
+
+def verdicts(name: str, given: Sequence[Answer]) -> Iterator[dict[str, str]]:
+    """What is to be said of every answer on a sheet: label, state (right, wrong or open) and words."""
+    module, source = place(name)
+    known = {one.labels: one for one in statements(source)}
+    for answer in given:
         if answer.wrong or is_open(answer.text):
             state, words = ("wrong", answer.wrong) if answer.wrong else ("open", "open")
         else:
-            verdict = judged(module, source, one, answer.text, rooms(name))
+            verdict = judged(module, source, known[answer.labels], answer.text, rooms(name))
             state, words = ("right" if verdict.right else "wrong"), verdict.words
-        rows.append({"label": label, "state": state, "words": words})
+        yield {"label": " ".join(answer.labels), "state": state, "words": words}
+
+
+def check(path: Path, as_json: bool) -> int:
+    """Judge every answer on a sheet; returns the exit code: 0 when all are right."""
+    name, given = answers(path.read_text(encoding="utf-8"))
+    rows = []
+    for row in verdicts(name, given):
+        rows.append(row)
         if not as_json:
-            print(f"{label:<28} {words}", flush=True)
+            print(f"{row['label']:<28} {row['words']}", flush=True)
     counts = {state: sum(row["state"] == state for row in rows) for state in ("right", "wrong", "open")}
     print(json.dumps({"sheet": name, "answers": rows, **counts}, indent=1) if as_json
           else ", ".join(f"{count} {state}" for state, count in counts.items()))
     return 0 if counts["right"] == len(rows) else 1
+
+
+def watch(path: Path) -> int:
+    """Judge a sheet at every save, what has changed since the last; ends when all is right, or interrupted."""
+    before: dict[tuple[str, ...], Answer] = {}
+    states: dict[tuple[str, ...], str] = {}
+    saved = text = None
+    while True:
+        if path.is_file() and (now := path.stat().st_mtime_ns) != saved:
+            saved = now
+            if (read := path.read_text(encoding="utf-8")) != text:
+                text = read
+                try:
+                    name, given = answers(read)
+                except ValueError as error:  # saved half-way, perhaps
+                    print(error, flush=True)
+                    continue
+                changed = [answer for answer in given if before.get(answer.labels) != answer]
+                for answer, row in zip(changed, verdicts(name, changed)):
+                    states[answer.labels] = row["state"]
+                    if before or row["state"] != "open":
+                        print(f"{row['label']:<28} {row['words']}", flush=True)
+                before = {answer.labels: answer for answer in given}
+                right = sum(state == "right" for state in states.values())
+                print(f"{right} of {len(states)} right; waiting for the next save, Ctrl-C ends", flush=True)
+                if right == len(states):
+                    return 0
+        time.sleep(0.2)
+
+
+def hint(name: str, label: str, what: str) -> list[str]:
+    """A hint as lines. what: "section", "shapes" or "numbers", each saying more than the one before."""
+    if what == "section":
+        return [*section(name, label), f"more: --hint {label} shapes"]
+    if what == "shapes":
+        return [*shapes(name, label), f"more: --hint {label} numbers"]
+    if what != "numbers":
+        raise ValueError(f"a hint is section, shapes or numbers, not {what!r:.40}")
+    module, source = place(name)
+    return (example(module, source, labelled(name, label), rooms(name))
+            or ["no check reaches this statement with numbers of its own"])
 
 
 def run(argv: Sequence[str]) -> int:
@@ -56,20 +115,25 @@ def run(argv: Sequence[str]) -> int:
     parser.add_argument("--out", type=Path, help="Where to write the sheet (default: NAME_sheet.py).")
     parser.add_argument("--check", type=Path, metavar="SHEET", help="Judge every answer on a sheet, each alone. The "
                                                                     "answers are run: check only what you trust.")
-    parser.add_argument("--hint", metavar="LABEL", help="Of a statement of NAME, such as dense.5: its note's section, "
-                                                        "its equation, and the shapes.")
+    parser.add_argument("--watch", type=Path, metavar="SHEET", help="Like --check, again at every save of the sheet: "
+                                                                    "what has changed.")
+    parser.add_argument("--hint", nargs="+", metavar=("LABEL", "WHAT"),
+                        help="Of a statement of NAME, such as dense.5: its note's section and its equation; with "
+                             "`shapes` after it what is given and asked for, with `numbers` a small example.")
     parser.add_argument("--json", action="store_true", help="With --check: print the verdicts as JSON.")
     args = parser.parse_args(argv)
-    if args.check:
-        if not args.check.is_file():
-            raise ValueError(f"there is no sheet {args.check}")
-        return check(args.check, args.json)
+    if path := args.check or args.watch:
+        if not path.is_file():
+            raise ValueError(f"there is no sheet {path}")
+        return check(path, args.json) if args.check else watch(path)
     if not args.name:
         print("\n".join(f"{name:<16}{len(statements(path.read_text(encoding='utf-8'))):>4} statements"
                         for name, path in modules().items()))
         return 0
     if args.hint:
-        print("\n".join(hint(args.name, args.hint)))
+        if len(args.hint) > 2:
+            raise ValueError("--hint takes a label and one of section, shapes and numbers")
+        print("\n".join(hint(args.name, args.hint[0], (args.hint + ["section"])[1])))
         return 0
     text = sheet(args.name)
     out = args.out or Path(f"{args.name.replace('/', '_')}_sheet.py")
@@ -78,7 +142,7 @@ def run(argv: Sequence[str]) -> int:
     check_writable(out)
     write_text(out, text)
     print(f"saved {out}: {len(statements(find(args.name).read_text(encoding='utf-8')))} statements to fill in\n"
-          f"next: exercise.py --check {out}")
+          f"next: exercise.py --check {out}, or --watch {out} while you write")
     return 0
 
 

@@ -14,7 +14,7 @@ from ..backend import Array
 from ..gradcheck import (DirectionClaim, catalogue, complex_slope, devices, difference_slope, notes, problems,
                          v_curve)
 from ..gradcheck.check import file_subjects
-from ..gradcheck.judge import Row, in_words
+from ..gradcheck.judge import Row, in_order, in_words
 from ..results.figures import BLACK, BLUE, RED, save
 from .console import Parser, check_writable, fail, guarded
 
@@ -96,6 +96,7 @@ def run(argv: Sequence[str]) -> int:
     if args.device != "cpu" and (names or not args.only):
         rows = chain(rows, devices.rows(library, names))
     total = Tally()
+    failed: list[Row] = []
     explained: set[str] = set()  # rooms whose note has been named
     width = max(len(name) for name, _ in chosen)
     print(f"{'subject':<{width}} {'rows':>5} {'skipped':>7}  verdict  worst error by method, where it is not zero",
@@ -105,6 +106,8 @@ def run(argv: Sequence[str]) -> int:
         for row in group:
             one.add(row)
             total.add(row)
+            if not row.passed:
+                failed.append(row)
             if args.verbose or not row.passed:
                 print(f"  {in_words(row)}")
         room = subject.split(",")[0]
@@ -116,6 +119,8 @@ def run(argv: Sequence[str]) -> int:
         print(f"{subject:<{width}} {one.rows:>5} {one.skipped:>7}  {word:<7}  {one.errors(zeros=False)}", flush=True)
     print(f"{total.rows} rows, {total.failed} failed, {total.skipped} entries skipped at kinks; largest error by "
           f"{total.errors()}")
+    if words := in_order(failed):
+        print(words)
     if args.plot:
         save(v_figure(), args.plot)
         print(f"saved {args.plot}: {PLOTTED}")

@@ -5,15 +5,17 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import NamedTuple, Sequence
+from typing import Any, Mapping, NamedTuple, Sequence
 
-from .sheets import Statement, with_answer
+from .example import watched
+from .mistakes import mistakes
+from .sheets import Statement, function_of, with_answer
 
 PROBE = 'raise AssertionError("reached")'
 SHOWN = 4  # tensors that a verdict names
 UNREACHED = "cannot be judged alone: no check reaches it"
 SECONDS = 60.0  # after which an answer counts as one that does not end
-CHILD = "import sys; sys.path[:0] = {path!r}; from maml_numpy.exercise.child import main; main()"
+CHILD = "import sys; sys.path[:0] = {path!r}; from maml_numpy.exercise.{what} import main; main()"
 
 
 class Verdict(NamedTuple):
@@ -24,49 +26,78 @@ class Verdict(NamedTuple):
     tensors: Sequence[str] = ()
 
 
-def judge(module: str, source: str, only: Sequence[str], seconds: float = SECONDS) -> Verdict:
-    """Run the checks whose subjects begin with one of `only` on the library with another source of one module.
+def judged(module: str, source: str, one: Statement, answer: str, only: Sequence[str], seconds: float = SECONDS
+           ) -> Verdict:
+    """The verdict on an answer in the place of one statement, by the checks whose subjects begin with one of `only`.
 
-    The process has an empty folder and a time limit; it runs what the source says.
+    The process has an empty folder and a time limit; it runs what the answer says. An answer is right only where
+    another statement, which raises, would be found out.
     """
-    task = json.dumps({"module": module, "source": source, "only": list(only)})
-    with tempfile.TemporaryDirectory() as folder:
-        path = [str(Path(__file__).resolve().parents[2]), *filter(None, sys.path)]
-        try:
-            ran = subprocess.run([sys.executable, "-c", CHILD.format(path=path)], input=task, capture_output=True,
-                                 text=True, cwd=folder, timeout=seconds)
-        except subprocess.TimeoutExpired:
-            return Verdict(False, f"does not end within {seconds:g} seconds")
+    lines = source.splitlines()
+    made = mistakes("\n".join(lines[one.first:one.last + 1]))
+    try:
+        task = {"module": module, "source": with_answer(source, one, answer), "only": list(only), "right": source,
+                "probe": with_answer(source, one, PROBE), "function": function_of(source, one),
+                "mistakes": [[mistake.words, with_answer(source, one, mistake.text)] for mistake in made]}
+    except ValueError as error:
+        return Verdict(False, str(error))
+    found = run(task, seconds)
+    if isinstance(found, Verdict):
+        return found
+    if not found["failed"] and found["reached"] is None:
+        other = run({**task, "source": task["probe"]}, seconds)
+        found["reached"] = isinstance(other, Verdict) or bool(other["failed"])
+    if found["failed"]:
+        return verdict(found)
+    return Verdict(True, f"right ({found['rows']} checks)") if found["reached"] else Verdict(False, UNREACHED)
+
+
+def run(task: Mapping[str, Any], seconds: float) -> Any:
+    """What `child.main` found out, or a verdict where it could not."""
+    try:
+        ran = in_child("child", json.dumps(task), seconds)
+    except subprocess.TimeoutExpired:
+        return Verdict(False, f"does not end within {seconds:g} seconds")
     try:
         found = json.loads(ran.stdout.splitlines()[-1])
     except (IndexError, ValueError):
         last = (ran.stderr.strip().splitlines() or ["it says nothing"])[-1]
         return Verdict(False, f"ends the process: {last:.160}")
-    if found["error"]:
-        return Verdict(False, f"wrong: {found['error']}")
-    if not found["rows"]:
-        return Verdict(False, UNREACHED)
-    if not found["failed"]:
-        return Verdict(True, f"right ({found['rows']} checks)")
+    return Verdict(False, f"wrong: {found['error']}") if found["error"] else found
+
+
+def in_child(what: str, task: str, seconds: float) -> Any:
+    """Run a module of this package in a process with an empty folder, the task its standard input."""
+    path = [str(Path(__file__).resolve().parents[2]), *filter(None, sys.path)]
+    with tempfile.TemporaryDirectory() as folder:
+        return subprocess.run([sys.executable, "-c", CHILD.format(path=path, what=what)], input=task, cwd=folder,
+                              capture_output=True, text=True, timeout=seconds)
+
+
+def example(module: str, source: str, one: Statement, only: Sequence[str], seconds: float = SECONDS) -> list[str]:
+    """A small example of a statement, as lines: the shapes and numbers of what it reads and of what comes of it."""
+    task = json.dumps({"module": module, "source": watched(source, one), "only": list(only)})
+    try:
+        given, asked = json.loads(in_child("example", task, seconds).stdout.splitlines()[-1])
+    except (IndexError, ValueError, subprocess.TimeoutExpired):
+        return []
+    lines = []
+    for words, part in (("given", given), ("asked", asked)):
+        for name, shape, text in part:
+            lines += [f"{words}: {name}, {tuple(shape)}", *(f"  {line}" for line in text.splitlines())]
+    return lines if asked else []
+
+
+def verdict(found: Mapping[str, Any]) -> Verdict:
+    """The verdict on an answer of which some checks fail: of each tensor the first words there are."""
+    like = f"; the same comes of the right statement {found['like']}" if found["like"] else ""
     raised = next((reason for _, _, reason in found["failed"] if "Error" in reason), "")
     if raised:
-        return Verdict(False, f"wrong: {raised}")
-    why: dict[str, str] = {}  # of each tensor, the first diagnosis there is
+        return Verdict(False, f"wrong: {raised:.200}{like}")
+    why: dict[str, str] = {}
     for _, tensor, reason in found["failed"]:
-        why[tensor] = why.get(tensor) or reason.partition("differs: ")[2]
+        words = reason.partition("differs: ")[2] or reason * (reason != "differs")
+        why[tensor] = why.get(tensor) or words
     shown = [f"{tensor} ({words})" if words else tensor for tensor, words in list(why.items())[:SHOWN]]
     more = f" and {len(why) - SHOWN} more" if len(why) > SHOWN else ""
-    return Verdict(False, f"makes wrong: {', '.join(shown)}{more}", list(why))
-
-
-def judged(module: str, source: str, one: Statement, answer: str, only: Sequence[str], seconds: float = SECONDS
-           ) -> Verdict:
-    """The verdict on an answer in the place of one statement. An answer is right only where another statement, which
-    raises, would be found out."""
-    try:
-        verdict = judge(module, with_answer(source, one, answer), only, seconds)
-    except ValueError as error:
-        return Verdict(False, str(error))
-    if verdict.right and judge(module, with_answer(source, one, PROBE), only, seconds).right:
-        return Verdict(False, UNREACHED)
-    return verdict
+    return Verdict(False, f"makes wrong: {', '.join(shown)}{more}{like}", list(why))

@@ -6,7 +6,7 @@ import textwrap
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ..gradcheck.notes import entries
 
@@ -57,6 +57,19 @@ def statements(source: str) -> list[Statement]:
             node = min(around, key=lambda one: (one.end_lineno or 0) - one.lineno)
             found.setdefault((node.lineno - 1, (node.end_lineno or 0) - 1), []).extend(labels)
     return [Statement(tuple(labels), *place) for place, labels in sorted(found.items())]
+
+
+def function_of(source: str, one: Statement) -> list[str]:
+    """The names of the classes around a statement and of the outermost function, or nothing outside of all."""
+    path: list[str] = []
+    inside: Any = ast.parse(source)
+    while not isinstance(inside, ast.FunctionDef):
+        inside = next((node for node in inside.body if isinstance(node, (ast.ClassDef, ast.FunctionDef))
+                       and node.lineno <= one.first + 1 <= (node.end_lineno or 0)), None)
+        if inside is None:
+            return []
+        path.append(inside.name)
+    return path
 
 
 def version(source: str) -> str:
@@ -159,25 +172,32 @@ def is_open(answer: str) -> bool:
     return answer.rstrip().endswith(OPEN)
 
 
-def hint(name: str, label: str) -> list[str]:
-    """Where a labelled statement is derived, what it computes, and the shapes of what is given and asked, as lines.
-
-    Raises ValueError for a label that the module does not have.
-    """
-    source = find(name).read_text(encoding="utf-8")
-    known = {each: one for one in statements(source) for each in one.labels}
+def labelled(name: str, label: str) -> Statement:
+    """A statement of a module. Raises ValueError for a label that the module does not have."""
+    known = {each: one for one in statements(find(name).read_text(encoding="utf-8")) for each in one.labels}
     if label not in known:
         raise ValueError(f"{name} has no statement {label!r:.40}; it has {', '.join(known)}")
-    number = known[label].first + 1
-    named = [node for node in ast.walk(ast.parse(source)) if isinstance(node, (ast.FunctionDef, ast.ClassDef))]
+    return known[label]
+
+
+def section(name: str, label: str) -> list[str]:
+    """Where a labelled statement is derived, and its equation, as lines."""
+    labelled(name, label)
+    entry = entries().get(label)
+    return [f"derivations/{entry.note}.md, {entry.section}", f"  {entry.equation}"] if entry else []
+
+
+def shapes(name: str, label: str) -> list[str]:
+    """What is given and asked where a labelled statement stands, with the shapes, as lines: the words of its function,
+    or of what that carries out."""
+    number = labelled(name, label).first + 1
+    tree = ast.parse(find(name).read_text(encoding="utf-8"))
+    named = [node for node in ast.walk(tree) if isinstance(node, (ast.FunctionDef, ast.ClassDef))]
     inner = max((node for node in named if node.lineno <= number <= (node.end_lineno or 0)),
                 key=lambda node: node.lineno, default=None)
-    said = [ast.get_docstring(node) or "" for node in named if inner is not None and node.name == inner.name]
-    lines = []
-    if entry := entries().get(label):
-        lines += [f"derivations/{entry.note}.md, {entry.section}", f"  {entry.equation}"]
-    if inner is not None:
-        words = (ast.get_docstring(inner) or "").split()
-        words = max(said, key=len).split() if words[:1] == ["See"] else words  # of what it carries out
-        lines += [f"in {inner.name}: {' '.join(words)}"]
-    return lines
+    if inner is None:
+        return []
+    said = [ast.get_docstring(node) or "" for node in named if node.name == inner.name]
+    words = (ast.get_docstring(inner) or "").split()
+    words = max(said, key=len).split() if words[:1] == ["See"] else words
+    return [f"in {inner.name}: {' '.join(words)}"]

@@ -42,9 +42,8 @@ def environment(config: Config) -> Pong:
 
 
 def first_layer(views: Mapping[str, Array]) -> "Figure":
-    """Draw the first layer's filters."""
-    up = views["dense1.W"][:, 0] - views["dense1.W"][:, 1]
-    return filters(views["sparsedense1.W"], up, (75, 80))
+    """Draw which pixels the first layer looks at."""
+    return filters(views["sparsedense1.W"], (75, 80))
 
 
 DESCRIPTION = "Pong from pixels, against the game's own player, by policy gradients."

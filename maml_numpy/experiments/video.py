@@ -159,13 +159,20 @@ def figures(config: Config, learned: Mapping[str, Array]) -> dict[str, "Figure"]
     for method, theta in learned.items():
         if method == UNTRAINED:
             continue
-        for code, predicted in enumerate(EXPERIMENT.loaded(config, method, theta).predict(x)):
-            columns[f"{method}" + (f", code {code}" if method == "variational" else "")] = predicted
+        predicted = EXPERIMENT.loaded(config, method, theta).predict(x)
+        for code in in_order(predicted, squares.futures(corners)):
+            columns[f"{method}" + (f", code {code}" if method == "variational" else "")] = predicted[code]
         predictor = config.predictor(method)
         W = predictor.layout.views(theta)["filters.convolution1.W"]
         mask = predictor.mask.forward(predictor.split(theta)[1], np.eye(predictor.codes, dtype=theta.dtype))[0]
         found[f"filters_{method}"] = pictures.filters(W, mask, method)
     return {"strip": pictures.strip(columns, config.size), **found}
+
+
+def in_order(predicted: Sequence[Array], futures: Array) -> list[int]:
+    """The codes in the order of the futures that their predictions are nearest to; each of both is (N, D)."""
+    return sorted(range(len(predicted)),
+                  key=lambda code: int(np.argmin([np.square(predicted[code] - future).sum() for future in futures])))
 
 
 def roll_out(config: Config, learned: Mapping[str, Array]) -> dict[str, Array]:

@@ -14,7 +14,7 @@ from ..batch import Batch, Inputs
 from ..layers import Layer
 from .claims import objective_claims
 from .contract import cast, check_instance, check_layer_kind, described, needed
-from .judge import COMPLEX_TOLERANCE, Row, in_words, rows_of
+from .judge import COMPLEX_TOLERANCE, Row, in_order, in_words, rows_of
 from .methods import Meta, algorithm_claims
 from .problems import N, N_QUERY, T, batch_of, episode_of
 from .rules import layer_claims, loss_claims
@@ -34,6 +34,7 @@ class GradcheckError(AssertionError):
         self.rows = rows
         failed = [row for row in rows if not row.passed]
         lines = [f"{row.subject}: {in_words(row)}" for row in failed]
+        lines += filter(None, [in_order(rows)])
         super().__init__("\n".join([f"{len(failed)} of {len(rows)} rows fail:", *lines]))
 
 

@@ -18,6 +18,8 @@ def diagnosis(value: Array, reference: Array) -> str:
     flat, wanted = value.ravel(), reference.ravel()
     square = float(wanted @ wanted)
     factor = float(flat @ wanted) / square if square > 0 else 0.0
+    if same(flat, wanted):
+        return f"nearly right, to {np.abs(flat - wanted).max() / largest:.0e} of the largest entry"
     if factor and same(flat, factor * wanted):
         return "the sign is wrong" if abs(factor + 1) < NEAR else f"right except for a factor {factor:.4g}"
     if value.ndim > 1 and value.shape[-1] == value.shape[-2] and same(value, reference.swapaxes(-1, -2)):

@@ -166,6 +166,24 @@ def in_words(row: Row) -> str:
     return f"{row.tensor}, {row.method}:{numbers}{skipped} {'pass' if row.passed else 'FAIL: ' + row.reason}"
 
 
+def in_order(rows: Iterable[Row]) -> str:
+    """Words for where failing starts: the first tensor that is wrong, in the order of computation, and what follows; or
+    nothing where there is one at most."""
+    found: dict[tuple[str, str], Row] = {}
+    for row in rows:
+        if not row.passed:
+            found.setdefault((row.subject, row.tensor.split(",")[0]), row)
+    if len(found) < 2:
+        return ""
+    (subject, tensor), first = next(iter(found.items()))
+    here = [name for of, name in found if of == subject][1:]
+    others = len({of for of, _ in found}) - 1
+    after = [", ".join(here)] * bool(here) + [f"{others} more subject{'s' * (others > 1)}"] * bool(others)
+    why = first.reason.partition("differs: ")[2]
+    return (f"first wrong in the order of computation: {tensor + f' of {subject}' * bool(subject)}"
+            f"{f' ({why})' if why else ''}; may follow from it: {' and '.join(after)}")
+
+
 def rows_of(claims: Iterable[Claim | DirectionClaim | Row]) -> Iterator[Row]:
     """The verdicts on claims; verdicts among them stay as they are."""
     for claim in claims:

@@ -38,7 +38,7 @@ METHODS: dict[str, tuple[str, LineStyle]] = {
     "REINFORCE": (ORANGE, "-."), "TRPO": (GREEN, DASH_DOT_DOT),
     "ANIL": (RED, "-"), "BOIL": (RED, "--"), "MAML++": (PURPLE, "-"), "prototypes": (ORANGE, "-"),
     "ridge head": (ORANGE, "-."), "ordinary classifier": (BLACK, "--"), "nearest neighbour": (BLACK, ":"),
-    "LVC": (BLUE, "-"), "as first published": (RED, "--"), "between LVC and DiCE": (SKY, "-"), "DiCE": (GREEN, "-."),
+    "LVC": (BLUE, "-"), "as first published": (RED, "--"), "between LVC and DiCE": (BLACK, "-"), "DiCE": (GREEN, "-."),
     "exact": (PURPLE, "-"), "pretrained on all tasks": (ORANGE, "--"),
     "second order": (BLUE, "-"), "first order": (SKY, "--"), "static": (ORANGE, ":"),
     "static start, best rate": (ORANGE, "--"), "Bayes, which knows how chains are drawn": (BLACK, "-."),

@@ -1,4 +1,4 @@
-"""Figures of games: how a policy learned, what its first layer looks for, a game it plays."""
+"""Figures of games: how a policy learned, what its first layer looks at, a game it plays."""
 
 from typing import TYPE_CHECKING, Any, Callable, Mapping, Sequence
 
@@ -14,7 +14,8 @@ Curve = Mapping[str, Sequence[float]]  # the columns of a run's metrics
 
 
 def learning_curves(curves: Mapping[str, Sequence[Curve]], skip: Mapping[str, int], title: str) -> "Figure":
-    """Draw the mean return of every round against frames, and how far each round moved the policy: a line a run.
+    """Draw the mean return of every round against frames, and how far each round moved the policy: a line a method, its
+    median over seeds, in a band from the least to the greatest; as far as all seeds of the method go.
 
     curves: method -> the metrics of each seed. skip: method -> frames an action lasts.
     """
@@ -23,41 +24,34 @@ def learning_curves(curves: Mapping[str, Sequence[Curve]], skip: Mapping[str, in
     axes = figure.subplots(1, 2)
     for method, seeds in curves.items():
         color, style = method_style(method)
-        for number, run in enumerate(seeds):
-            frames = np.cumsum(run["decisions"]) * skip[method] / 1e6
-            label = None if number else f"{method}: {len(seeds)} seeds" if len(seeds) > 1 else f"{method}: one seed"
-            axes[0].plot(frames, run["mean_return"], color=color, ls=style, lw=1.2, alpha=0.8, label=label)
-            axes[1].plot(frames, run["kl"], color=color, ls=style, lw=1, alpha=0.8, label=label)
+        frames = [np.cumsum(run["decisions"]) * skip[method] / 1e6 for run in seeds]
+        grid = frames[int(np.argmin([each[-1] for each in frames]))]
+        label = f"{method}: {len(seeds)} seeds" if len(seeds) > 1 else f"{method}: one seed"
+        for ax, name in zip(axes, ("mean_return", "kl")):
+            values = np.stack([np.interp(grid, at, run[name]) for at, run in zip(frames, seeds)])
+            ax.plot(grid, np.median(values, axis=0), color=color, ls=style, lw=1.5, label=label)
+            ax.fill_between(grid, values.min(axis=0), values.max(axis=0), color=color, alpha=0.18, lw=0)
     axes[0].set(xlabel="million frames", ylabel="mean return of a round")
     axes[1].set(xlabel="million frames", ylabel="divergence from the policy that played, nats", yscale="log")
     for ax in axes:
         ax.grid(alpha=0.25)
     axes[0].legend(frameon=False, loc="lower right")
-    figure.suptitle(f"{title}, a line a seed")
+    figure.suptitle(title if max(map(len, curves.values())) == 1 else f"{title}, median and range of seeds")
     return figure
 
 
-def filters(W: Array, out: Array, shape: tuple[int, int], count: int = 24) -> "Figure":
-    """Draw what the hidden units with the strongest say look for, as images.
+def filters(W: Array, shape: tuple[int, int]) -> "Figure":
+    """Draw how much the hidden units listen to each pixel: the root mean square of its weights, as an image.
 
-    W: (D, H) of the first layer.
-    out: (H,), how much each unit raises the first action over the second.
-    shape: rows and columns of an image, whose product is D.
+    W: (D, H) of the first layer. shape: rows and columns of the image, whose product is D.
     """
     from matplotlib.figure import Figure
-    strongest = np.argsort(-np.abs(out) * np.linalg.norm(W, axis=0))[:count]
-    figure = Figure(figsize=(10.8, 6.6), layout="constrained")
-    axes = figure.subplots(4, -(-count // 4))
-    for ax in axes.flat:
-        ax.axis("off")
-    for ax, unit in zip(axes.flat, strongest):
-        image = W[:, unit].reshape(shape)
-        bound = np.quantile(np.abs(image), 0.995) or 1.0
-        picture = ax.imshow(image, cmap="PuOr", vmin=-bound, vmax=bound, interpolation="nearest")
-        ax.set_title(f"unit {unit}: " + ("up" if out[unit] > 0 else "down"), fontsize=9)
-    bar = figure.colorbar(picture, ax=axes, shrink=0.6, ticks=[-bound, 0, bound])
-    bar.ax.set_yticklabels(["went dark", "0", "lit up"])
-    figure.suptitle("First layer: what the units that say most respond to; each scaled for itself")
+    figure = Figure(figsize=(6.4, 4.8), layout="constrained")
+    ax = figure.subplots()
+    image = np.sqrt(np.square(W.astype(float)).mean(axis=1)).reshape(shape)
+    picture = ax.imshow(image, cmap="cividis", vmin=0, interpolation="nearest")
+    ax.set(xlabel="column of the court", ylabel="row", title="First layer: weights of each pixel, root mean square")
+    figure.colorbar(picture, ax=ax)
     return figure
 
 

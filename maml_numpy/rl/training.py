@@ -17,6 +17,15 @@ from .rollout import concatenate_episodes, take
 from .workers import Make, Workers
 
 
+def decisions_of(game: Any, advantage: Array, dtype: Any) -> Decisions:
+    """What to learn from: advantages of mean 0 and spread 1, in dtype, and what a critic should have predicted.
+
+    game: of N decisions, action, log_prob and value (N,). advantage: (N,), float64.
+    """
+    return Decisions(game.action, normalised(advantage).astype(dtype), game.log_prob,
+                     (advantage + game.value).astype(dtype))  # (returns.3)
+
+
 class Collected(NamedTuple):
     """The decisions of some episodes.
 
@@ -147,9 +156,7 @@ class PolicyTrainer:
                 game = concatenate_episodes(episodes)
                 advantage = advantages(game.reward, game.value, game.return_ends, game.bootstrap_value, self.gamma,
                                        self.lam)
-                decisions = Decisions(game.action, normalised(advantage).astype(theta.dtype), game.log_prob,
-                                      (advantage + game.value).astype(theta.dtype))  # (returns.3)
-                collected = Collected(game.observation, decisions)
+                collected = Collected(game.observation, decisions_of(game, advantage, theta.dtype))
                 theta, state, metrics = self.update.improve(self.network, theta, state, collected, rng)
                 scores = [float(episode.reward.sum()) for episode in episodes]
                 metrics = {"mean_return": float(np.mean(scores)), "least": min(scores), "greatest": max(scores),

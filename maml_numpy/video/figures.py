@@ -70,6 +70,10 @@ def moving(frames: Mapping[str, Array], size: int) -> tuple["Figure", Iterator[N
     for ax, (title, images) in zip(axes, frames.items()):
         shown.append(_frame(ax, images[0].reshape(size, size)))
         ax.set_title(title, fontsize=10)
+    figure.suptitle("step 0", fontsize=10)
+    for _ in range(2):  # of which the first does not yet know how high the texts are
+        figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # else the panels move when the next step is drawn
 
     def steps() -> Iterator[None]:
         count = min(map(len, frames.values()))

@@ -63,10 +63,12 @@ def rate_panels(tasks: Sequence[int], found: Mapping[str, Mapping[str, Sequence[
     return figure
 
 
-def width_curves(widths: Sequence[int], times: Mapping[str, Mapping[str, Sequence[float]]]) -> "Figure":
+def width_curves(widths: Sequence[int], times: Mapping[str, Mapping[str, Sequence[float]]],
+                 chosen_from: Mapping[str, int]) -> "Figure":
     """Draw the time of a meta-gradient against the hidden width, and how many times faster factors are.
 
     times: what the panel is of -> "matrices" and "factors" -> microseconds at each width.
+    chosen_from: what the panel is of -> the width from which on the library takes factors: a triangle.
     """
     from matplotlib.figure import Figure
     figure = Figure(figsize=(9.6, 4.0), layout="constrained")
@@ -77,6 +79,9 @@ def width_curves(widths: Sequence[int], times: Mapping[str, Mapping[str, Sequenc
         right.semilogx(widths, [a / b for a, b in zip(by_form["matrices"], by_form["factors"])], "-", marker=marker,
                        color=color, ms=4, label=what)
     right.axhline(1, color=BLACK, lw=0.8)
+    for (what, width), (color, _) in zip(chosen_from.items(), STYLES):
+        right.plot(width, 1, "v", color=color, mec=BLACK, ms=9, zorder=5, ls="",
+                   label=f"{what}: factors are taken from {width} on")
     left.set(xlabel="hidden width H", ylabel="meta-gradient (µs)", title="Time")
     right.set(xlabel="hidden width H", ylabel="time with matrices / with factors", title="Gain", ylim=(0, None))
     for ax in (left, right):

@@ -60,6 +60,16 @@ def posts(job: Job) -> Found:
     return found
 
 
+def chosen_from(K: int) -> int:
+    """The least hidden width at which the library takes factors."""
+    width = 1
+    while True:
+        p = problem(H=width, K=K)
+        if low_rank.factors_pay(p.objective.network, [True] * 5, [p.support] * K):
+            return width
+        width += 1
+
+
 def widths(job: Job) -> Found:
     """A meta-gradient with factors beside the same with matrices, against the hidden width; draws the notes' figure."""
     found: dict[str, Any] = {}
@@ -82,7 +92,8 @@ def widths(job: Job) -> Found:
             pays = low_rank.factors_pay(p.objective.network, [True] * 5, [p.support] * K)
             chosen = "factors" if pays else "matrices"
             print(f"{K:>4}{width:>6}{a:>12.0f}{b:>12.0f}{a / b:>8.2f}  {chosen}", flush=True)
-    save(width_curves(WIDTHS, found), Path(job["folder"]) / "low_rank.png")
+    figure = width_curves(WIDTHS, found, {name: chosen_from(int(name.split()[-1])) for name in found})
+    save(figure, Path(job["folder"]) / "low_rank.png")
     print(f"saved low_rank.png in {job['folder']}")
     return found
 

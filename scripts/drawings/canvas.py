@@ -1,5 +1,6 @@
 """The parts of the drawings of the notes: a sheet, words, boxes, arrows, and what their colours mean."""
 
+import re
 from typing import Any
 
 from matplotlib.colors import to_rgb
@@ -18,6 +19,7 @@ KEY = {VALUE: "a value", GRADIENT: "a gradient of $L$", COTANGENT: "a cotangent 
 SMALL = 9.5
 MEDIUM = 11
 LARGE = 14
+GRADIENT_D = re.compile(r"(?<![A-Za-z\\])d(?=\\?[A-Za-z])")  # the d of a gradient, in TeX
 
 
 def canvas(height: float, title: str) -> Any:
@@ -29,8 +31,10 @@ def canvas(height: float, title: str) -> Any:
 
 
 def label(ax: Any, x: float, y: float, text: str, size: float = MEDIUM, **how: Any) -> None:
-    """Write text centred at (x, y)."""
-    ax.text(x, y, text, size=size, **{"ha": "center", "va": "center", "zorder": 4, **how})
+    """Write text centred at (x, y). The d of a gradient is upright, as in the notes."""
+    parts = text.split("$")
+    parts[1::2] = [GRADIENT_D.sub(r"\\mathrm{d}", tex) for tex in parts[1::2]]
+    ax.text(x, y, "$".join(parts), size=size, **{"ha": "center", "va": "center", "zorder": 4, **how})
 
 
 def pale(color: str, share: float = 0.1) -> Any:

@@ -13,7 +13,7 @@ SHOWN = 5  # drawings of each
 def characters() -> Figure:
     """Some characters, each by several drawers."""
     drawings = made_up(ROWS * COLUMNS, SHOWN, seed=3)
-    figure = Figure(figsize=(8.5, 4.4), layout="constrained")
+    figure = Figure(figsize=(8.5, 3.7), layout="constrained")
     axes = figure.subplots(1, COLUMNS)
     pages = (255 - drawings.pixels).reshape(COLUMNS, ROWS, SHOWN, drawings.size, drawings.size)
     for ax, page in zip(axes, pages):

@@ -9,11 +9,12 @@ from maml_numpy.backend import Array
 from maml_numpy.gradcheck.enumeration import ALPHA, ESTIMATORS, Enumeration, Outcome
 from maml_numpy.gradcheck.estimates import SEEDS
 from maml_numpy.gradcheck.mdp import MDP
-from maml_numpy.results.figures import BLACK, BLUE, GREEN, PURPLE, RED, SKY
+from maml_numpy.results.figures import BLACK, BLUE, method_style
 
 BATCHES = 1, 2, 3
 MANY = range(50)
-COLORS = SKY, RED, BLUE, GREEN, PURPLE, BLACK, BLACK
+COLORS = [method_style({"zeta 0.5": "between LVC and DiCE", "exact, baseline": "exact"}.get(name, name))[0]
+          for name in ESTIMATORS]
 TITLES = "advantages: returns to go", "returns to go less their means"
 SEEN, ROUNDING = (1e-4, 2), (3e-17, 3e-14)  # ends of the axis' two parts; nothing lies between them
 

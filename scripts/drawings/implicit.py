@@ -15,7 +15,7 @@ from maml_numpy.layers import Tanh
 from maml_numpy.losses import MSE
 from maml_numpy.network import mlp
 from maml_numpy.objectives import Supervised
-from maml_numpy.results.figures import BLUE, RED
+from maml_numpy.results.figures import method_style
 
 STEPS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 ENOUGH = 1000
@@ -64,8 +64,8 @@ def implicit() -> Figure:
     axes = figure.subplots(1, 3)
     for ax, values, label in ((axes[0], errors, "error of the meta-gradient, relative"),
                               (axes[1], sizes, "memory at its peak, MB"), (axes[2], times, "time, ms")):
-        for name, color, style, marker in (("unrolled", RED, "--", "s"), ("implicit", BLUE, "-", "o")):
-            ax.plot(STEPS, values[name], color=color, ls=style, marker=marker, ms=4, label=name)
+        for name, method, style, marker in (("unrolled", "MAML", "--", "s"), ("implicit", "implicit MAML", "-", "o")):
+            ax.plot(STEPS, values[name], color=method_style(method)[0], ls=style, marker=marker, ms=4, label=name)
         ax.set(xscale="log", yscale="log", xlabel="inner steps K", ylabel=label)
         ax.grid(alpha=0.25)
     axes[0].legend(frameon=False)

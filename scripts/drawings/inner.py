@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from maml_numpy.results.figures import BLACK, BLUE, ORANGE, RED
+from maml_numpy.results.figures import BLACK, method_style
 
 from .canvas import COTANGENT, GRADIENT, GREY, LARGE, MEDIUM, SMALL, VALUE, WIDTH, arrow, box, canvas, label, plus
 
@@ -82,7 +82,7 @@ def maml() -> Figure:
     figure.suptitle(rf"Three quadratic tasks, one inner step of $\alpha$ = {alpha}", size=13, weight="bold")
     axes = figure.subplot_mosaic([["plane", "before"], ["plane", "after"]], width_ratios=[1.8, 1])
     plane = axes["plane"]
-    colors = (ORANGE, RED, BLUE)
+    colors = [method_style(name)[0] for name in methods]
     markers = "sDo"
     line = np.linspace(-3, 3, 121)
     errors = np.stack(np.meshgrid(line, line), axis=-1) - c[:, None, None]

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from maml_numpy.layers import ReLU, Tanh
-from maml_numpy.losses import L1, MSE
+from maml_numpy.losses import L1, MSE, Bernoulli
 from maml_numpy.results.figures import BLACK
 
 from .canvas import COTANGENT, GRADIENT, GREY, LARGE, VALUE, WIDTH, canvas, key, label, pale
@@ -82,7 +82,7 @@ def activations() -> Figure:
         y, cache = layer.forward({}, x)
         x_bar = layer.curvature({}, cache, one, one, None)
         rows.append((name, y, layer.backward({}, cache, one), np.zeros_like(x) if x_bar is None else x_bar))
-    figure, axes = _curves("Activations: what second order sees", "$x$", x, rows,
+    figure, axes = _curves("Activations: what second order sees", ["$x$"] * 2, [x] * 2, rows,
                            ["$y$", r"slope $\partial y/\partial x$", r"curvature $\partial^2 y/\partial x^2$"])
     _mark(axes[0, 0], [], [0], "the kink", (-1.5, 0.5))
     _mark(axes[0, 1], [0, 1], [0], "at the kink\nwe take 0", (1.6, 0.25))
@@ -91,31 +91,37 @@ def activations() -> Figure:
 
 
 def losses() -> Figure:
-    """Squared and absolute error of one residual as the code computes them, with slope and curvature."""
+    """The losses of one output as the code computes them, with slope and curvature."""
     r = np.linspace(-2, 2, 401)
-    y = r[:, None, None]
-    one = np.ones(r.size)
-    ones = np.ones((r.size, 1, 1))
+    one, ones, axes_of = np.ones(r.size), np.ones((r.size, 1, 1)), []
     rows = []
-    criteria: dict[str, Any] = {"squared error": MSE(), "absolute error": L1()}
-    for name, loss in criteria.items():
-        values, cache = loss.forward(y, 0 * y)
+    criteria: dict[str, tuple[Any, Any, Any]] = {
+        "squared error": (MSE(), r, 0), "absolute error": (L1(), r, 0), "Bernoulli": (Bernoulli(), 3 * r, 1)}
+    for name, (loss, values_of_y, target) in criteria.items():
+        y = values_of_y[:, None, None]
+        values, cache = loss.forward(y, np.full_like(y, target))
         y_bar = loss.curvature(cache, one, ones)
         rows.append((name, values, loss.backward(cache, one).ravel(), 0 * r if y_bar is None else y_bar.ravel()))
-    figure, axes = _curves("Losses of one residual", "residual $r$ = $y$ − target", r, rows,
+        axes_of.append(values_of_y)
+    residual = "residual $r$ = $y$ − target"
+    figure, axes = _curves("Losses of one output", [residual, residual, "logit $y$ of a target 1"], axes_of, rows,
                            ["$L$", r"slope $\partial L/\partial y$", r"curvature $\partial^2 L/\partial y^2$"])
-    _mark(axes[1, 0], [], [0], "the kink", (1.25, 0.3))
+    _mark(axes[1, 0], [], [0], "the kink", (0, 1.7))
     _mark(axes[1, 1], [-1, 1], [0], "at the kink\nwe take 0", (-1, 2))
     _mark(axes[1, 2], [0], [], "zero away\nfrom the kink", (1, 0.5))
+    _mark(axes[2, 1], [], [], "between −1 and 0", (0, 1.6))
+    _mark(axes[2, 2], [], [], "at most 1/4, where\nboth are equally likely", (0, 0.75))
     return figure
 
 
-def _curves(title: str, xlabel: str, x: Any, rows: Any, titles: Any) -> Any:
-    """Draw one row of panels per (name, value, slope, curvature); a jump in a curve is left open."""
-    figure = Figure(figsize=(WIDTH / 10, 5.0), layout="constrained")
+def _curves(title: str, xlabels: Any, xs: Any, rows: Any, titles: Any) -> Any:
+    """Draw one row of panels per (name, value, slope, curvature), each over its own x; a jump in a curve is left open.
+    Rows with the same x say what it is below the last of them alone."""
+    figure = Figure(figsize=(WIDTH / 10, 0.6 + 2.2 * len(rows)), layout="constrained")
     figure.suptitle(title, size=13, weight="bold")
-    axes = figure.subplots(2, 3, sharex=True, sharey="col")
-    for (name, *curves), line in zip(rows, axes):
+    axes = figure.subplots(len(rows), 3, sharey="col")
+    for i, ((name, *curves), x, line) in enumerate(zip(rows, xs, axes)):
+        last = i + 1 == len(rows) or xlabels[i + 1] != xlabels[i]
         for ax, curve, color in zip(line, curves, (VALUE, GRADIENT, COTANGENT)):
             jump = np.abs(np.diff(curve, prepend=curve[0])) > 0.4
             ax.plot(x, np.where(jump | np.roll(jump, 1), np.nan, curve), color=color, lw=2.4)
@@ -123,11 +129,12 @@ def _curves(title: str, xlabel: str, x: Any, rows: Any, titles: Any) -> Any:
             ax.axvline(0, color=GREY, lw=0.6, zorder=1)
             ax.grid(alpha=0.2)
             ax.margins(x=0.02, y=0.12)
-            ax.locator_params(axis="y", nbins=5, steps=[1, 2, 5, 10])
+            ax.locator_params(nbins=5, steps=[1, 2, 5, 10])
+            ax.set_xlabel(xlabels[i] if last else "")
+            ax.tick_params(labelbottom=last)
         line[0].set_ylabel(name, size=12, weight="bold")
-    for top, below, text in zip(*axes, titles):
+    for top, text in zip(axes[0], titles):
         top.set_title(text, size=12)
-        below.set_xlabel(xlabel)
     return figure, axes
 
 

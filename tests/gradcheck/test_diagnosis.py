@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from helpers.typical import TYPICAL
+from maml_numpy.cli import exercise
 from maml_numpy.exercise import judge, sheets
 from maml_numpy.gradcheck.check import GradcheckError, check_layer
 from maml_numpy.gradcheck.diagnosis import diagnosis
@@ -27,6 +29,7 @@ def changed(*places):
     (changed(((0, 1), 0), ((2, 3), 0)), RIGHT, "right except in 2 of 16 entries, where it is zero"),
     (RIGHT, changed(((0, 1), 0), ((2, 3), 0)), "right except in 2 of 16 entries, which should be zero"),
     (changed(((0, 1), 9), ((2, 3), 9)), RIGHT, "right except in 2 of 16 entries"),
+    (RIGHT * (1 + 1e-8), RIGHT, "nearly right, to 1e-08 of the largest entry"),
     (RIGHT[::-1].cumsum(axis=0), RIGHT, ""), (RIGHT[:2], RIGHT, ""), (0 * RIGHT, 0 * RIGHT, ""),
 ])
 def test_what_a_wrong_value_has_to_do_with_the_right_one(value, reference, words):
@@ -45,24 +48,33 @@ def test_a_failing_check_of_ones_own_layer_says_it():
         check_layer(Half(), D=4)
 
 
-@pytest.mark.parametrize("name, label, answer, words", [
-    ("dense", "dense.2", "return 3 * times_transposed(dy, self._W(params['Wb']))", "dx (right except for a factor 3)"),
-    ("dense", "dense.3 dense.4", "outer(cache.x1, -dy, out=dparams['Wb'])", "dW (the sign is wrong)"),
-    ("dense", "dense.7", "outer(dx_bar / 2, dy, out=self._W(Wb_bar))", "W_bar (right except for a factor 0.5)"),
-    ("dense", "dense.1", "return times(x1[..., :-1], params['Wb'][..., :-1, :]), DenseCache(x1)", "wrong"),
-    ("losses", "losses.2", "return (_weight(cache.r) * dloss)[..., None, None] * cache.r",
-     "dy (right except for a factor 0.5)"),
-    ("losses", "losses.3", "return -(2 * _weight(cache.r) * dloss)[..., None, None] * dy_bar", "the sign is wrong"),
-    ("normalisation", "normalisation.8", "self._write(2 * v, dparams['shift'])",
-     "dshift (right except for a factor 2)"),
-    ("attention", "attention.3", "read = 2 * asked.swapaxes(-1, -2) @ y_bar", "A_bar (right except for a factor 2)"),
-    ("stream", "stream.3", "theta_bar = 2 * share * passed.pop()[0]", "makes wrong"),
-    ("optim", "optim.1", "return theta + _rate(self.beta, t) * theta_bar, SGDState(t)", "theta (the sign is wrong)"),
-])
-def test_a_wrong_answer_says_what_it_makes_of_the_derivatives(name, label, answer, words):
-    path = sheets.modules()[name]
-    source = path.read_text()
-    one = next(one for one in sheets.statements(source) if " ".join(one.labels) == label)
-    module = "maml_numpy." + ".".join(path.relative_to(sheets.PACKAGE).with_suffix("").parts)
-    verdict = judge.judged(module, source, one, answer, (name,))
-    assert not verdict.right and words in verdict.words, verdict.words
+def judged(name, label, answer):
+    module, source = exercise.place(name)
+    return judge.judged(module, source, sheets.labelled(name, label), answer, exercise.rooms(name))
+
+
+def names(mistake):
+    *statement, words = mistake
+    return words in judged(*statement).words
+
+
+@pytest.mark.parametrize("mistake", TYPICAL[::6], ids=lambda mistake: mistake[1])
+def test_a_typical_mistake_is_wrong_and_named(mistake):
+    assert names(mistake)
+
+
+@pytest.mark.long
+def test_the_most_of_fifty_typical_mistakes_are_named_and_none_is_right():
+    assert len(TYPICAL) == 50 and sum(map(names, TYPICAL)) >= 45
+    assert not any(judged(*statement).right for *statement, _ in TYPICAL)
+
+
+def test_where_failing_starts_is_said():
+    with pytest.raises(GradcheckError, match="first wrong in the order of computation: dx of Half.. .right except for "
+                                             "a factor 0.5.; may follow from it: dy_bar, x_bar"):
+        check_layer(Half(), D=4)
+
+
+def test_an_answer_that_is_consistent_and_computes_something_else_is_wrong():
+    words = judged("heads", "heads.1", "share = 2 * Y").words
+    assert "consistent in itself, but not what the library computes" in words

@@ -6,6 +6,7 @@ import pytest
 from maml_numpy.experiments import EXPERIMENTS, UNTRAINED
 from maml_numpy.results import figures as plots
 from maml_numpy.results.errors import TUNED, ErrorResults, Row
+from maml_numpy.rl import figures as games
 
 NO_LABELS = "inputs without labels"
 
@@ -21,6 +22,23 @@ def test_every_method_of_an_experiment_has_a_style_of_its_own(experiment):
 def test_a_title_without_an_entry_keeps_one_style_in_every_process():
     assert plots.method_style("a method of the user's") == (plots.ORANGE, (0, (3, 1, 1, 1)))
     assert plots.method_style("MAML, tuned") == (plots.BLUE, plots.TUNED_STYLE)
+
+
+def test_the_curves_of_games_are_the_median_of_the_seeds_in_a_band_as_far_as_all_go():
+    run = {"decisions": [1e6, 1e6, 1e6], "mean_return": [1.0, 2.0, 3.0], "kl": [0.1, 0.1, 0.1]}
+    seeds = [run, {**run, "mean_return": [3.0, 4.0, 5.0]}, {name: values[:2] for name, values in run.items()}]
+    returns, _ = games.learning_curves({"TRPO": seeds}, {"TRPO": 2}, "a game").axes
+    line, = returns.get_lines()
+    assert line.get_xydata().tolist() == [[2, 1], [4, 2]] and line.get_color() == plots.method_style("TRPO")[0]
+    band = np.concatenate([path.vertices for path in returns.collections[0].get_paths()])
+    assert (band[:, 1].min(), band[:, 1].max()) == (1, 4)
+
+
+def test_pixels_that_no_unit_listens_to_are_dark():
+    W = np.zeros((6, 4))
+    W[1], W[5] = 2.0, [1, -1, 1, -1]
+    image, = games.filters(W, (2, 3)).axes[0].get_images()
+    assert np.allclose(image.get_array(), [[0, 2, 0], [0, 0, 1]])
 
 
 def test_an_interval_that_reaches_zero_is_marked_and_not_drawn_as_a_band():

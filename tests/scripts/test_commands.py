@@ -14,6 +14,8 @@ import pytest
 import strict
 import study
 from benchmarks import characters, convolution, devices, memory, meta, modes, table, timing
+from benchmarks.figures import width_curves
+from drawings.canvas import canvas, label
 from helpers.commands import exit_code
 from maml_numpy import backend
 from maml_numpy.cli.console import ROOT
@@ -60,6 +62,13 @@ def test_benchmark_of_posts_widths_and_steps(job, monkeypatch, tmp_path):
     measured = modes.MODES["steps"](job)["maml_numpy, recomputed"]
     assert measured["bytes"][0] < measured["bytes"][1] and len(measured["microseconds"]) == 2
     assert {path.name for path in tmp_path.iterdir()} == {"low_rank.png", "memory.png", "steps_cost.png"}
+
+
+def test_the_figure_of_widths_marks_where_factors_are_taken():
+    assert (modes.chosen_from(1), modes.chosen_from(3)) == (40, 118)  # what note 16 says
+    figure = width_curves((4, 8), {"K = 1": {"matrices": [2, 6], "factors": [3, 3]}}, {"K = 1": 5})
+    marked = figure.axes[1].get_lines()[-1]
+    assert marked.get_xydata().tolist() == [[5, 1]] and marked.get_label() == "K = 1: factors are taken from 5 on"
 
 
 def test_benchmark_of_orders(job, monkeypatch):
@@ -121,6 +130,23 @@ def test_study(monkeypatch, tmp_path, capsys):
     assert lines[2].startswith("| inner steps | K = 1 | ") and lines[4].count("inf") >= 3 and len(lines) == 5
     assert {path.name for path in tmp_path.glob("runs/*.png")} == {"study.png", "stability.png"}
     assert "| outer rate | wild |" in capsys.readouterr().out
+
+
+def test_the_figure_of_the_study_has_a_panel_for_each_statistic_and_arrows_off_the_scale():
+    values = {"first": [[1, 2, 3], [1, 1, 1]], "second": [[2, 4, float("inf")], [1, 1, 50]]}
+    left, right = study.effects(values, ("error", "tasks")).axes
+    arrows = [[tuple(line.get_xydata()[0]) for line in ax.get_lines() if line.get_marker() == ">"]
+              for ax in (left, right)]
+    medians = [tuple(line.get_xydata()[0]) for line in left.get_lines() if line.get_marker() == "o"]
+    assert medians == [(2, 0), (4, 1)]
+    assert [[place for _, place in found] for found in arrows] == [[1], [1]]
+    assert [text.get_text() for text in left.get_yticklabels()] == list(values)
+
+
+def test_the_d_of_a_gradient_is_upright_and_no_other():
+    _, ax = canvas(10, "a title")
+    label(ax, 1, 1, r"add $dy\, W + \overline{d\theta}$ and $\delta_d$")
+    assert ax.texts[-1].get_text() == r"add $\mathrm{d}y\, W + \overline{\mathrm{d}\theta}$ and $\delta_d$"
 
 
 @pytest.mark.parametrize("name", ["benchmark", "draw", "study", "plateau", "train", "gradcheck"])

@@ -186,6 +186,17 @@ def test_a_roll_out_moves(tmp_path):
     animation.save(tmp_path / "a.gif", *video.pictures.moving(frames, SMALL.size), 2)
     from PIL import Image
     assert Image.open(tmp_path / "a.gif").n_frames == 3
+    figure, steps = video.pictures.moving(frames, SMALL.size)
+    places = []
+    for _ in steps:
+        figure.draw_without_rendering()
+        places.append(figure.axes[0].get_position().bounds)
+    assert set(places) == {places[0]}  # the panels stay where they are
+
+
+def test_codes_are_drawn_in_the_order_of_the_futures_that_they_predict(rng):
+    futures = rng.random((3, 4, 9))
+    assert video.in_order(futures[[2, 0, 1]] + 0.01, futures) == [1, 2, 0]
     with pytest.raises(ValueError, match="trained on the CPU"):
         video.EXPERIMENT.trainer(SMALL, "variational", 0).to(object())
     with pytest.raises(ValueError, match="unknown method 'vae'"):
