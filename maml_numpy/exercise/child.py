@@ -60,18 +60,25 @@ def main() -> None:
 
 def outcome_of(claims: Any, judged: bool = True) -> Iterator[tuple[list[Any], tuple[str, Any]]]:
     """Of each claim about a subject its verdicts, if they are wanted, and what tells apart two outcomes: the tensor,
-    with what is wrong, or what was raised; and the value that was claimed, if any, with the errors of what fails."""
+    with what is wrong, or what was raised; and the value that was claimed, if any, that of the function, and the errors
+    of what fails."""
     import numpy as np
     from maml_numpy.gradcheck.judge import Row, fact, judge
     try:
         for claim in renewed(claims)():
             rows = [claim] if isinstance(claim, Row) else list(judge(claim)) if judged else []
-            value = np.zeros(0) if isinstance(claim, Row) else np.asarray(claim.value, float).ravel()
+            value = np.zeros(0) if isinstance(claim, Row) else np.concatenate(
+                [np.ravel(part).real for part in (claim.value, function_at(claim))])
             failed = [row for row in rows if not row.passed]
             words = " ".join([claim.tensor, *(row.reason for row in failed)])
             yield rows, (words, np.concatenate([value, [row.error for row in failed]]))
     except (ValueError, TypeError) as error:
         yield [fact("", "everything", "contract", str(error))], (str(error), np.zeros(0))
+
+
+def function_at(claim: Any) -> Any:
+    """The value of what is differentiated, which knows also of what no derivative knows: a constant that is added."""
+    return claim.phi(claim.at) if hasattr(claim, "phi") else claim.curve(0.0)
 
 
 def renewed(claims: Any) -> Any:

@@ -14,7 +14,7 @@ from ..learned_loss import LearnedLoss
 from ..objectives import Supervised
 from ..rl import estimators, gaussian, policy
 from ..sequence import attention, ttt_model
-from . import convolution, definitions, estimates, factors, implicit, meta_policy, outer, video
+from . import convolution, definitions, estimates, factors, implicit, meta_policy, outer, two_maps, video
 from . import policy as policy_claims
 from .check import instance_subjects
 from .claims import inner_claims, network_claims, objective_claims
@@ -41,7 +41,7 @@ def cases() -> Iterator[Case]:
     yield from composed_cases()
     yield from method_cases(MODELS)
     for room in (factors, policy_claims, meta_policy, estimates, convolution, implicit, outer,
-                 definitions, video):
+                 definitions, two_maps, video):
         yield from room.cases()
 
 

@@ -35,31 +35,32 @@ def cases() -> Iterator[tuple[str, Callable[[], Iterator[Row]]]]:
 
 
 def step_claims(subject: str) -> Iterator[Row]:
-    """A step of TRPO on a policy so small that its matrix can be formed and solved."""
+    """Two steps of TRPO on a policy so small that its matrix can be formed and solved. It is to do what it hardly did;
+    the longer step goes too far at first."""
     rng, network = np.random.default_rng(61), mlp([2, 3, 2], Tanh)
     theta = network.initialise(rng, he_normal, np.float64)
     x = rng.standard_normal((6, 2))
     y, run = network.forward(theta, x)
-    action, advantage = rng.integers(2, size=6), rng.standard_normal(6)
     old = softmax(y)
+    action, advantage = old.pi.argmin(axis=-1), 0.1 + rng.random(6)
     log_prob = old.log_pi[np.arange(6), action]
-    update = TrustRegion(0.3, 0.01, iterations=40, halvings=10)
-    decisions = Decisions(action, advantage, log_prob, advantage)
-    found, _, metrics = update.improve(network, theta, update.init(theta), Collected(x, decisions), rng)
-
-    onehot = np.eye(2)[action]
+    collected = Collected(x, Decisions(action, advantage, log_prob, advantage))
     dtheta = np.empty_like(theta)
-    network.backward(run, -(advantage[:, None] * (onehot - old.pi)) / 6, dtheta)
+    network.backward(run, -(advantage[:, None] * (np.eye(2)[action] - old.pi)) / 6, dtheta)
     moved: list[Any] = [network.tangent(run, each)[-1] for each in np.eye(theta.size)]
     J = np.stack(moved, axis=-1)
     each = np.einsum("na,ab->nab", old.pi, np.eye(2)) - np.einsum("na,nb->nab", old.pi, old.pi)
     F = np.einsum("nap,nab,nbq->pq", J, each, J) / 6 + 0.01 * np.eye(theta.size)
     s = np.linalg.solve(F, dtheta)
-    length = sqrt(2 * 0.3 / float(s @ F @ s)) * 0.5 ** metrics["halvings"]
-    yield verdict(subject, "theta", "definition", found, theta - length * s, SOLVED)
-    new = softmax(network.forward(found, x)[0]).log_pi[np.arange(6), action]
-    gain = np.mean((np.exp(new - log_prob) - 1) * advantage)
-    yield verdict(subject, "gain", "definition", np.array([-metrics["loss"]]), np.array([gain]), SOLVED)
+    for delta, halved in ((0.001, False), (0.3, True)):
+        update = TrustRegion(delta, 0.01, iterations=40, halvings=10)
+        found, _, metrics = update.improve(network, theta, update.init(theta), collected, rng)
+        length = sqrt(2 * delta / float(s @ F @ s)) * 0.5 ** metrics["halvings"]
+        yield told(subject, "tries", (metrics["halvings"] > 0) == halved, f"{metrics['halvings']} at {delta}")
+        yield verdict(subject, "theta", "definition", found, theta - length * s, SOLVED)
+        new = softmax(network.forward(found, x)[0]).log_pi[np.arange(6), action]
+        gain = np.mean((np.exp(new - log_prob) - 1) * advantage)
+        yield verdict(subject, "gain", "definition", np.array([-metrics["loss"]]), np.array([gain]), SOLVED)
 
 
 def decisions_claims(subject: str) -> Iterator[Row]:

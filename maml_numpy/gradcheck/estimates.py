@@ -12,7 +12,7 @@ from ..backend import Array
 from ..rl.policy import PolicyLoss
 from .check import LOSS, GradcheckError
 from .contract import check_instance
-from .enumeration import ALPHA, ESTIMATORS, Enumeration, Estimator, Outer, through
+from .enumeration import ALPHA, ESTIMATORS, Enumeration, Estimator, Outer, scored, through
 from .judge import COMPLEX_TOLERANCE, Claim, Row, fact, verdict
 from .mdp import MDP
 
@@ -120,6 +120,12 @@ def estimator_claims(subject: str, seed: int, N: int, K: int, baseline: bool) ->
                       COMPLEX_TOLERANCE)
     if K > 1:
         return
+    outer = ESTIMATORS["exact"].outer
+    (mean, sd), (square, _) = exact.moments(outer, outcome), exact.moments(lambda p: outer(p) ** 2, outcome)
+    yield verdict(subject, "spread of exact", "second moment", sd ** 2, (square - mean ** 2).sum(), COMPLEX_TOLERANCE)
+    taken = [exact.moments(made, outcome)[1] for made in (
+        lambda p: scored(p, 0.7), lambda p: scored(p._replace(value=p.value - 0.7)))]
+    yield verdict(subject, "baseline", "taken off before", taken[0], taken[1], COMPLEX_TOLERANCE)
     slope = mdp.slope(mdp.theta[None])[0]
     for name, (loss, outer) in ESTIMATORS.items():
         if "exact" in name:
