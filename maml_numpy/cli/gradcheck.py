@@ -60,8 +60,8 @@ def cases(only: Sequence[str]) -> list[tuple[str, Any]]:
     groups = list(dict.fromkeys(subject.split(",")[0] for subject, _ in known))
     for name in names:
         if not any(catalogue.chosen(subject, (name,)) for subject, _ in known):
-            close = get_close_matches(name.lower(), [group.lower() for group in groups], 1)
-            close = close or [subject for subject, _ in known if f", {name.lower()}" in subject.lower()]
+            close = [subject for subject, _ in known if f", {name.lower()}" in subject.lower()]
+            close = close or get_close_matches(name.lower(), [group.lower() for group in groups], 1)
             hint = f"did you mean {close[0]!r}? " if close else ""
             raise ValueError(f"no subject's name begins with {name!r}; {hint}there are: {', '.join(groups)}; name a "
                              "layer of your own by its file, as my_file.py:MyLayer")

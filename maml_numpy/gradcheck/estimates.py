@@ -101,6 +101,9 @@ def objective_claims(subject: str, seed: int) -> Iterator[Any]:
     theta, identity = mdp.theta, np.eye(mdp.theta.size)
     slope, hessian = mdp.slope(theta[None])[0], mdp.hessian()
     yield verdict(subject, "all chances", HOW, np.exp(mdp.log_probability(theta[None])).sum(axis=1), np.ones(1), 1e-14)
+    index, taken = np.array([[0, 3]]), np.array([0.5, -1.0, 2.0])
+    found = mdp.batch(index, theta[None], taken).y.advantage.reshape(2, -1)
+    yield verdict(subject, "advantage", "definition", found, np.stack([mdp.to_go[i] - taken for i in (0, 3)]), 1e-14)
     yield Claim(subject, "slope of J", slope, lambda v: mdp.J(v[None])[0], theta)
     yield verdict(subject, "second derivatives of J", "symmetry", hessian, hessian.T, COMPLEX_TOLERANCE)
     there = mdp.slope((theta + ALPHA * slope)[None])[0]
