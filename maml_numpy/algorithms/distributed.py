@@ -125,8 +125,9 @@ def add_in_order(comm: Any, rows: Array, S: int, idle: Callable[[], None] = noth
         parts = np.split(rows, np.cumsum(entries)[:-1], axis=1)
         sent = np.concatenate([part.ravel() for part in parts])
         received = np.empty((S, entries[rank]), rows.dtype)
-        finish(comm.Ialltoallv([sent, [len(rows) * one for one in entries]],
-                               [received, [one * entries[rank] for one in vectors]]), idle)
+        finish(comm.Ibarrier(), idle)  # when all are here, what follows takes no time to speak of
+        comm.Alltoallv([sent, [len(rows) * one for one in entries]],
+                       [received, [one * entries[rank] for one in vectors]])
         rows = received
     xp = array_module(rows)
     total = xp.zeros(entries[rank], np.result_type(rows.dtype, np.float64))
@@ -136,7 +137,7 @@ def add_in_order(comm: Any, rows: Array, S: int, idle: Callable[[], None] = noth
     if ranks == 1:
         return part
     whole = np.empty(n, rows.dtype)
-    finish(comm.Iallgatherv(part, [whole, entries]), idle)
+    comm.Allgatherv(part, [whole, entries])
     return whole
 
 
@@ -144,7 +145,8 @@ def finish(request: Any, idle: Callable[[], None] = nothing) -> None:
     """Wait until a request of MPI is done, calling `idle` meanwhile.
 
     MPI's own waiting takes a whole core and hears no signals. This looks often at first, then less and less, so that it
-    adds a twentieth to a wait, and other processes get the core.
+    adds a twentieth to a wait, and other processes get the core. It is for requests without data: a long message moves
+    on only while somebody looks.
     """
     began = monotonic()
     while not request.Test():

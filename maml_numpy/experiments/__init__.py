@@ -4,7 +4,7 @@ from typing import Any
 
 from ..runs.checkpoint import Checkpoint, CheckpointError
 from . import (attention, cartpole, characters, cheetah, corners, daml, implicit, navigation, pendulums, pong, recall,
-               reptile, sinusoid, sinusoid_small, stream, two_phase, video)
+               reptile, sinusoid, sinusoid_small, stream, table, two_phase, video)
 from .configuration import Configuration, from_json
 from .experiment import UNTRAINED, Experiment, Tested, choose
 
@@ -13,7 +13,7 @@ EXPERIMENTS: dict[str, Experiment] = {
                                  reptile.EXPERIMENT, characters.EXPERIMENT, pong.EXPERIMENT, cartpole.EXPERIMENT,
                                  video.EXPERIMENT, navigation.EXPERIMENT, corners.EXPERIMENT, pendulums.EXPERIMENT,
                                  cheetah.EXPERIMENT, implicit.EXPERIMENT, stream.EXPERIMENT,
-                                 recall.EXPERIMENT, attention.EXPERIMENT)}
+                                 recall.EXPERIMENT, attention.EXPERIMENT, table.EXPERIMENT)}
 
 
 def find(name: str) -> Experiment:
