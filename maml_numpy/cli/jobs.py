@@ -23,6 +23,7 @@ class Job(NamedTuple):
     processes: how many the run may use itself.
     shipped: whether the parameters are those that come with the package.
     extends: whether the run may have been finished with fewer iterations.
+    tensorboard: whether its metrics are written for TensorBoard too.
     shards: parts that a meta-batch is cut into for ranks of MPI; 0 without them.
     """
 
@@ -39,6 +40,7 @@ class Job(NamedTuple):
     processes: int = 1
     shipped: bool = False
     extends: bool = False
+    tensorboard: bool = False
     shards: int = 0
 
     @property

@@ -10,7 +10,7 @@ from .. import backend, experiments
 from ..algorithms.distributed import SHARDS
 from ..experiments import EXPERIMENTS, Experiment
 from ..experiments.configuration import MOST, bounds
-from ..runs import parallel
+from ..runs import board, parallel
 from .console import Parser
 
 ALL = "all"  # in the place of a method: every one
@@ -126,6 +126,8 @@ def check(command: Command) -> None:
         raise ValueError("--shards goes with --mpi")
     if args.mpi and args.device != "cpu":
         raise ValueError(f"ranks of MPI compute on the CPU; leave out --device {args.device} or --mpi")
+    if args.tensorboard:
+        board.check()
     if args.device not in experiment.devices:
         raise ValueError(f"{experiment.name} is trained on the CPU; --device {args.device} is not for it")
     backend.library(args.device)  # raises where there is none
@@ -173,6 +175,8 @@ def parser_of(experiment: Experiment) -> Parser:
     add("--extend", action="store_true",
         help="Continue finished runs up to a larger number of iterations; schedules are those of the new number.")
     add("--save_every", type=float, default=10.0, metavar="SECONDS", help="Seconds between checkpoints (default: 10).")
+    add("--tensorboard", action="store_true",
+        help="Write the metrics as TensorBoard's event files too, into each run's folder; needs tensorboardX.")
     add("--out", type=Path, default=Path("runs"), help="Folder for runs, results and figures (default: runs).")
     numbers = parser.add_argument_group("hyper-parameters")
     for option in fields(experiment.Config):

@@ -15,6 +15,7 @@ from .. import __version__, backend, experiments, runs
 from ..experiments import UNTRAINED, Tested, shipped
 from ..results import points
 from ..runs import CHECKPOINT, Trainer, checkpoint, parallel
+from ..runs.board import Board
 from ..runs.ranks import Ranks, Together
 from ..tasks import images
 from .adapt import adapt_to, adapt_to_images
@@ -103,7 +104,7 @@ def job_of(command: Command, method: str, seed: int, folder: Path, found: checkp
             how = f"with --mpi --shards {cut}" if cut else "without --mpi"
             raise ValueError(f"{folder} holds a run that was started {how}, and continues so, on any number of ranks")
     return Job(experiment.name, method, seed, folder=folder, iterations=iterations, done=done, extends=args.extend,
-               shards=args.shards or 0, **common)
+               tensorboard=args.tensorboard, shards=args.shards or 0, **common)
 
 
 def shipped_for(command: Command, methods: Sequence[str], present: Present) -> Any:
@@ -143,17 +144,23 @@ def work(job: Job, ranks: Ranks | None = None) -> Generator[Any, None, None]:
         words = experiment.progress(job.config, job.method, past)
         try:
             labels = {**job.labels, **asdict(job.config)}
-            with closing(runs.train_in(job.folder, trainer, labels, job.save_every, may_differ(job))) as updates:
+            with (closing(runs.train_in(job.folder, trainer, labels, job.save_every, may_differ(job))) as updates,
+                  Board(job.folder) as board):
                 lines: list[str] = []
                 for progress in updates:
                     lines += progress.warnings
                     if progress.iteration % trainer.metrics_every == 0 or progress.iteration == job.iterations:
+                        if job.tensorboard:
+                            board.update()
                         yield progress.iteration, words(progress), lines
                         lines = []
         except ArithmeticError as error:
             raise ArithmeticError(f"{job}, {error}") from error
         except MemoryError as error:
             raise MemoryError(f"{job}: {experiment.memory(job.config, job.method, job.device)}") from error
+    elif job.folder and job.tensorboard and job.metrics():
+        with Board(job.folder) as board:
+            board.update()
     if job.test:
         yield (experiment.test(job.config, job.method, job.learned(), job.processes),)
 
