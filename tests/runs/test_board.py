@@ -1,8 +1,10 @@
 """Event files for TensorBoard say what metrics.jsonl says."""
 
+import re
 import struct
 import sys
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 from helpers.commands import run
@@ -41,6 +43,19 @@ def test_event_files_hold_the_metrics_also_of_a_resumed_and_of_a_finished_run(tm
         assert set(found) == set(wanted)
         assert all(found[key] == pytest.approx(wanted[key], rel=1e-6) for key in wanted)
         assert len(list(folder.glob("events.*"))) == 1
+
+
+def test_the_three_lines_of_the_page_on_results_read_the_metrics(tmp_path, capsys, monkeypatch):
+    page = (Path(__file__).parents[2] / "derivations/results.md").read_text().partition("\n## Logs\n")[2]
+    lines = re.search(r"```python\n(.*?)```", page, re.S)[1]
+    assert lines.count("\n") == 3
+    monkeypatch.chdir(tmp_path)
+    code, _, errors = run(capsys, "--method", "maml", "--iterations", "250", "--processes", "1")
+    assert code == 0, errors
+    names: dict = {}
+    exec(lines, names)
+    columns = read_metrics(Path("runs/sinusoid/maml-seed0"))
+    assert names["losses"] == dict(zip(columns["iteration"], columns["loss"])) and len(names["losses"]) == 3
 
 
 def test_without_tensorboardx_a_line_says_what_to_install(tmp_path, capsys, monkeypatch):

@@ -123,7 +123,7 @@ def test_study(monkeypatch, tmp_path, capsys):
     assert "| outer rate | wild |" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("name", ["benchmark", "draw", "study", "plateau", "train", "gradcheck"])
+@pytest.mark.parametrize("name", ["benchmark", "draw", "study", "plateau", "ranks", "train", "gradcheck"])
 def test_commands_start_without_the_folder_of_the_script_on_the_path(name):
     code = (f"import runpy, sys; sys.path.insert(0, {str(ROOT)!r}); sys.argv = ['x', '--none']; "
             f"runpy.run_path({str(ROOT / 'scripts' / name)!r} + '.py', run_name='__main__')")
