@@ -61,7 +61,7 @@ def arguments(argv: Sequence[str]) -> Command:
     args["several"] = len(methods) > 1 and bool(chosen)
     if args["processes"] is None:
         args["processes"] = 1 if args["mpi"] else parallel.cores()
-    if args["mpi"]:
+    if args["mpi"] and not args["sweep"]:
         args["shards"] = SHARDS if args["shards"] is None else args["shards"]
     if args["seed"] is None:
         args["seed"] = from_file.get("seed", 0)
@@ -122,8 +122,10 @@ def check(command: Command) -> None:
     for option, needed in (("steps", "adapt"), ("decisions", "watch")):
         if getattr(args, option) is not None and getattr(args, needed) is None:
             raise ValueError(f"--{option} goes with --{needed}")
-    if args.shards is not None and not args.mpi:
-        raise ValueError("--shards goes with --mpi")
+    if args.shards is not None and (args.sweep or not args.mpi):
+        raise ValueError("--shards goes with --mpi, without --sweep")
+    if args.sweep and not args.mpi:
+        raise ValueError("--sweep goes with --mpi; without it --processes does the same")
     if args.mpi and args.device != "cpu":
         raise ValueError(f"ranks of MPI compute on the CPU; leave out --device {args.device} or --mpi")
     if args.tensorboard:
@@ -152,6 +154,8 @@ def parser_of(experiment: Experiment) -> Parser:
     add("--shards", type=int,
         help=f"Parts that a meta-batch is cut into with --mpi, whatever the number of ranks (default: {SHARDS}, or as "
              "many as it has tasks).")
+    add("--sweep", action="store_true",
+        help="With --mpi: each method and seed on one rank, several at once; rank 0 hands them out.")
     add("--config", type=Path, metavar="FILE.json",
         help="Take experiment, method, seed and hyper-parameters from the config.json of a run; flags override it.")
     if experiment.presets:

@@ -2,6 +2,7 @@
 
 import sys
 from argparse import Namespace
+from concurrent.futures import Executor, as_completed
 from contextlib import closing
 from dataclasses import asdict, fields, replace
 from functools import partial
@@ -195,6 +196,28 @@ def carry_out(jobs: Sequence[Job], processes: int, ranks: Ranks | None = None) -
     return found
 
 
+def whole(job: Job) -> Any:
+    """Carry out one job without a word; returns what its test found, or None."""
+    found = None
+    for message in work(job):
+        if len(message) == 1:
+            found = message[0]
+    return found
+
+
+def hand_out(jobs: Sequence[Job], pool: Executor) -> list[Any]:
+    """Have the jobs carried out by a pool, under a progress bar of whole jobs; returns what each one's test found."""
+    from tqdm import tqdm
+    futures = [pool.submit(whole, job) for job in jobs]
+    try:
+        for future in tqdm(as_completed(futures), total=len(jobs), desc="runs", unit="run", mininterval=0.3):
+            future.result()
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+    return [future.result() for future in futures]
+
+
 def announce(command: Command, jobs: Sequence[Job]) -> None:
     """Say what will be trained, what is there already, and how the user's own data were read."""
     home = command.args.out / command.experiment.name
@@ -243,20 +266,24 @@ def lead_or_follow(argv: Sequence[str], ranks: Ranks) -> int:
     """Carry out one command line on every rank; returns the exit code."""
     command = arguments(argv)
     ranks.agree(said(command))
+    if command.args.sweep:
+        return ranks.sweep(partial(lead, command))
     return follow(ranks) if ranks.rank else lead(command, ranks)
 
 
 def said(command: Command) -> dict[str, Any]:
     """What all ranks must have in common, in words of the command line."""
     config = command.experiment.Config(**command.named)
-    common = {name: getattr(command.args, name) for name in ("seed", "seeds", "shards", "test", "resume", "extend")}
+    names = ("seed", "seeds", "shards", "sweep", "test", "resume", "extend")
+    common = {name: getattr(command.args, name) for name in names}
     options = {f"--{name}": value for name, value in {**common, **asdict(config)}.items()}
     return {"maml_numpy": __version__, "NumPy": np.__version__, "the experiment": command.experiment.name,
             "--method": " ".join(command.methods), **options}
 
 
-def lead(command: Command, ranks: Ranks | None = None) -> int:
-    """Carry out a command, alone or as rank 0; returns the exit code."""
+def lead(command: Command, ranks: Ranks | None = None, pool: Executor | None = None) -> int:
+    """Carry out a command, alone, as rank 0 of several that train together, or with a pool whose workers take whole
+    runs; returns the exit code."""
     args: Namespace = command.args
     adapt = read_own(command) if args.adapt else None
     home = args.out / command.experiment.name
@@ -264,7 +291,10 @@ def lead(command: Command, ranks: Ranks | None = None) -> int:
     jobs = plan(command)
     announce(command, jobs)
     begin = monotonic()
-    found = carry_out(jobs, args.processes // jobs[0].processes, ranks)
+    if pool:
+        found = hand_out(jobs, pool)
+    else:
+        found = carry_out(jobs, args.processes // jobs[0].processes, ranks)
     if ranks:
         ranks.share(None)  # there are no more
     seconds = monotonic() - begin

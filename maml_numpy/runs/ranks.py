@@ -5,7 +5,7 @@ Rank 0 alone reads and writes files. It says what the others should do. See deri
 
 import os
 from time import monotonic, sleep
-from typing import Any, Generator, Mapping
+from typing import Any, Callable, Generator, Mapping
 
 import numpy as np
 
@@ -77,6 +77,13 @@ class Ranks:
                 if first.get(name) != other.get(name):
                     raise ValueError(f"rank {rank} has {name} {other.get(name)!s:.60}, rank 0 has "
                                      f"{first.get(name)!s:.60}; start all ranks with the same command")
+
+    def sweep(self, lead: Callable[..., int]) -> int:
+        """Call lead(pool=pool) on rank 0, where the pool's workers are the other ranks; returns what it returns, and 0
+        on these. On a single rank the pool is a thread."""
+        from mpi4py.futures import MPICommExecutor
+        with MPICommExecutor(self.comm, root=0) as pool:
+            return 0 if pool is None else lead(pool=pool)
 
     def end(self, words: str) -> bool:
         """Tell all ranks that this one is ending, in words, and wait GRACE seconds for them; whether all have come."""

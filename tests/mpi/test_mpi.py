@@ -171,6 +171,18 @@ def test_a_run_continues_as_it_was_started(tmp_path):
         assert code == 1 and len(said) == 1 and f"was started {how}" in said[0]
 
 
+def test_a_sweep_gives_each_run_to_one_rank_with_the_results_of_one_process(tmp_path):
+    options = ["--method", "maml", "joint", "--seeds", "2", "--iterations", "100"]
+    trained(tmp_path / "ranks", 3, *options, "--sweep")
+    assert run([*TRAIN, *options, "--processes", "1", "--out", tmp_path / "plain"])[0] == 0
+    folders = sorted(path.parent.name for path in tmp_path.glob("plain/sinusoid/*/checkpoint.npz"))
+    assert len(folders) == 4
+    for name in folders:
+        assert state(tmp_path / "ranks/sinusoid" / name) == state(tmp_path / "plain/sinusoid" / name)
+    code, _, said = run(mpiexec(2, [*TRAIN, *options, "--mpi", "--sweep", "--alpha", "1e30", "--out", tmp_path / "x"]))
+    assert code != 0 and len(said) == 1 and "the loss of task 0 is not finite" in said[0]
+
+
 def test_a_launcher_is_needed(tmp_path):
     environment = {name: value for name, value in ENVIRONMENT.items() if not name.startswith(("OMPI_", "PMI", "PRTE"))}
     done = subprocess.run([*TRAIN, "--mpi", "--out", tmp_path], env=environment, capture_output=True, text=True,
