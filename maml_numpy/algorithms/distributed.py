@@ -7,7 +7,7 @@ from typing import Any, Callable
 
 import numpy as np
 
-from ..backend import Array, array_module, tree_map
+from ..backend import Array, tree_map
 from ..parameters import Layout
 from .algorithm import Algorithm, MetaGradient, check_tasks
 from .maml import MAML
@@ -40,7 +40,7 @@ class Distributed:
     its own size alone, and what the shards give is added in their order in float64. So the result is the same, bit for
     bit, for any number of ranks on processors of one kind.
 
-    algorithm: whose theta_bar is a mean over tasks, as that of every algorithm here.
+    algorithm: whose theta_bar is a mean over tasks, as that of every algorithm here. `Replayed` goes inside.
     comm: a communicator of mpi4py.
     shards: into how many parts a meta-batch is cut, at least 1; as many as it has tasks, where these are fewer.
     idle: called again and again while this rank waits for another. What it raises ends the waiting.
@@ -51,6 +51,8 @@ class Distributed:
     comm: Any
     shards: int = SHARDS
     idle: Callable[[], None] = field(default=nothing, compare=False)
+
+    host_only = True  # MPI sends from there
 
     def __post_init__(self) -> None:
         if self.shards < 1:
@@ -67,13 +69,13 @@ class Distributed:
         Raises ValueError for more ranks than shards, an ArithmeticError on every rank where the algorithm raises one on
         some, and what else the algorithm raises, on the rank where it does.
         """
-        T, P, xp, kind = check_tasks(support, query), len(theta), array_module(theta), type(query[0])
+        T, P = check_tasks(support, query), len(theta)
         ranks, rank = self.comm.Get_size(), self.comm.Get_rank()
         S = shards_of(T, self.shards, ranks)
-        rows, refused = xp.zeros((share(S, ranks, rank + 1) - share(S, ranks, rank), P + T), theta.dtype), ""
+        rows, refused = np.zeros((share(S, ranks, rank + 1) - share(S, ranks, rank), P + T), theta.dtype), ""
         for s, row in enumerate(rows, share(S, ranks, rank)):
             begin, end = share(T, S, s), share(T, S, s + 1)
-            support_s, query_s = (tree_map(kind, lambda part: part[begin:end], batch)
+            support_s, query_s = (tree_map(np.ndarray, lambda part: part[begin:end], batch)
                                   for batch in (support, query))
             try:
                 part = self.algorithm.meta_gradient(theta, support_s, query_s)
@@ -83,7 +85,7 @@ class Distributed:
             row[:P] = (end - begin) / T * part.theta_bar  # (distributed.1)
             row[P + begin:P + end] = part.losses
         total = add_in_order(self.comm, rows, S, self.idle)
-        if not xp.isfinite(total[P:]).all():  # seen by every rank, or by none
+        if not np.isfinite(total[P:]).all():  # seen by every rank, or by none
             self._ask(refused)
         return MetaGradient(total[P:], total[:P])
 
@@ -129,8 +131,7 @@ def add_in_order(comm: Any, rows: Array, S: int, idle: Callable[[], None] = noth
         comm.Alltoallv([sent, [len(rows) * one for one in entries]],
                        [received, [one * entries[rank] for one in vectors]])
         rows = received
-    xp = array_module(rows)
-    total = xp.zeros(entries[rank], np.result_type(rows.dtype, np.float64))
+    total = np.zeros(entries[rank], np.result_type(rows.dtype, np.float64))
     for row in rows:  # one by one: NumPy's own sum takes another order for another width
         total += row  # (distributed.2)
     part = total.astype(rows.dtype)
