@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from . import gradcheck, tasks
-    from .algorithms import (DAML, LSLR, MAML, Embedding, Implicit, JointTraining, MetaSGD, Prototypes, Reptile,
-                             Ridge, Sharded)
+    from .algorithms import (DAML, LSLR, MAML, Distributed, Embedding, Implicit, JointTraining, MetaSGD, Prototypes,
+                             Reptile, Ridge, Sharded)
     from .batch import Batch
     from .classification import CrossEntropy
     from .experiments.loading import load
@@ -32,8 +32,8 @@ BLAS_THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "V
                 "BLIS_NUM_THREADS")  # environment variables; what reads them does so when NumPy is first imported
 
 _ROOMS = {
-    "algorithms": ("DAML", "Embedding", "Implicit", "JointTraining", "LSLR", "MAML", "MetaSGD", "Prototypes", "Reptile",
-                   "Ridge", "Sharded"),
+    "algorithms": ("DAML", "Distributed", "Embedding", "Implicit", "JointTraining", "LSLR", "MAML", "MetaSGD",
+                   "Prototypes", "Reptile", "Ridge", "Sharded"),
     "batch": ("Batch",),
     "classification": ("CrossEntropy",),
     "experiments.loading": ("load",),
@@ -53,11 +53,11 @@ _ROOMS = {
 _PLACES = {name: room for room, names in _ROOMS.items() for name in names}
 
 __all__ = ["Adam", "Batch", "BatchNorm", "Bernoulli", "ClipByNorm", "Convolution", "Cosine", "CrossEntropy", "DAML",
-           "Dense", "Embedding", "Implicit", "JointTraining", "L1", "LSLR", "Layer", "LayerNorm", "Learner", "Linear",
-           "MAML", "MSE", "MaxPool", "MeanPool", "MetaSGD", "Network", "Prototypes", "ReLU", "Replayed", "Reptile",
-           "Ridge", "SGD", "Sharded", "Softmax", "Supervised", "Tanh", "adapt", "check_algorithm", "check_estimator",
-           "check_layer", "check_loss", "check_objective", "gradcheck", "he_normal", "load", "mlp", "tasks", "train",
-           "truncated_normal", "uniform_fan_in"]
+           "Dense", "Distributed", "Embedding", "Implicit", "JointTraining", "L1", "LSLR", "Layer", "LayerNorm",
+           "Learner", "Linear", "MAML", "MSE", "MaxPool", "MeanPool", "MetaSGD", "Network", "Prototypes", "ReLU",
+           "Replayed", "Reptile", "Ridge", "SGD", "Sharded", "Softmax", "Supervised", "Tanh", "adapt",
+           "check_algorithm", "check_estimator", "check_layer", "check_loss", "check_objective", "gradcheck",
+           "he_normal", "load", "mlp", "tasks", "train", "truncated_normal", "uniform_fan_in"]
 
 
 if not TYPE_CHECKING:  # a type checker that saw it would take every misspelled name for a public one

@@ -2,6 +2,7 @@
 
 from .algorithm import Algorithm, MetaGradient
 from .daml import DAML
+from .distributed import Distributed
 from .heads import Embedding, Prototypes, Ridge
 from .implicit import Implicit
 from .joint import JointTraining
@@ -11,5 +12,5 @@ from .reptile import Reptile
 from .sharded import Sharded
 from .stream import Stream
 
-__all__ = ["Algorithm", "DAML", "Embedding", "Implicit", "JointTraining", "LSLR", "MAML", "MetaGradient", "MetaSGD",
-           "Prototypes", "Reptile", "Ridge", "Sharded", "Stream"]
+__all__ = ["Algorithm", "DAML", "Distributed", "Embedding", "Implicit", "JointTraining", "LSLR", "MAML", "MetaGradient",
+           "MetaSGD", "Prototypes", "Reptile", "Ridge", "Sharded", "Stream"]

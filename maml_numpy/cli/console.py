@@ -159,11 +159,21 @@ def guarded(main: Callable[[Sequence[str]], int], argv: Sequence[str] | None, st
         except BrokenPipeError:  # whatever read our output has ended
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 141
-        except MemoryError as error:
-            return fail(f"not enough memory: {str(error) or 'choose smaller sizes'}")
-        except (ValueError, ArithmeticError, OSError, ImportError) as error:
-            return fail(error)
-        except KeyboardInterrupt:
-            return fail(stopped, 130)
-        except Stopped as signalled:
-            return fail(f"{signalled}: {stopped}", 128 + signalled.number)
+        except BaseException as error:
+            found = failure(error, stopped)
+            if found is None:
+                raise
+            return fail(*found)
+
+
+def failure(error: BaseException, stopped: str) -> tuple[str, int] | None:
+    """The line that says what went wrong, and the exit code; None for an error that is none of the user's."""
+    if isinstance(error, MemoryError):
+        return f"not enough memory: {str(error) or 'choose smaller sizes'}", 1
+    if isinstance(error, (ValueError, ArithmeticError, OSError, ImportError)):
+        return str(error), 1
+    if isinstance(error, KeyboardInterrupt):
+        return stopped, 130
+    if isinstance(error, Stopped):
+        return f"{error}: {stopped}", 128 + error.number
+    return None

@@ -23,6 +23,8 @@ class Job(NamedTuple):
     processes: how many the run may use itself.
     shipped: whether the parameters are those that come with the package.
     extends: whether the run may have been finished with fewer iterations.
+    tensorboard: whether its metrics are written for TensorBoard too.
+    shards: parts that a meta-batch is cut into for ranks of MPI; 0 without them.
     """
 
     experiment: str
@@ -38,6 +40,8 @@ class Job(NamedTuple):
     processes: int = 1
     shipped: bool = False
     extends: bool = False
+    tensorboard: bool = False
+    shards: int = 0
 
     @property
     def remaining(self) -> int:
@@ -46,6 +50,12 @@ class Job(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.method} seed {self.seed}"
+
+    @property
+    def labels(self) -> dict[str, Any]:
+        """What a checkpoint says of the run beside its configuration."""
+        labels = {"experiment": self.experiment, "method": self.method, "seed": self.seed}
+        return {**labels, "shards": self.shards} if self.shards else labels
 
     def learned(self) -> Array:
         """The learned parameters of a finished job, (P,), or the untrained start."""

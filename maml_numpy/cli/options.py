@@ -7,15 +7,16 @@ from pathlib import Path
 from typing import Any, NamedTuple, Sequence
 
 from .. import backend, experiments
+from ..algorithms.distributed import SHARDS
 from ..experiments import EXPERIMENTS, Experiment
 from ..experiments.configuration import MOST, bounds
-from ..runs import parallel
+from ..runs import board, parallel
 from .console import Parser
 
 ALL = "all"  # in the place of a method: every one
 LARGEST_CONFIG = 10**6  # bytes
-RANGES = {"seed": (0, MOST), "seeds": (1, 1000), "processes": (1, 1000), "steps": (0, 100_000), "save_every": (0, MOST),
-          "decisions": (1, 10**6)}
+RANGES = {"seed": (0, MOST), "seeds": (1, 1000), "processes": (1, 1000), "shards": (1, MOST), "steps": (0, 100_000),
+          "save_every": (0, MOST), "decisions": (1, 10**6)}
 
 
 class Command(NamedTuple):
@@ -58,6 +59,10 @@ def arguments(argv: Sequence[str]) -> Command:
     chosen = args.pop("method") or ([from_file["method"]] if from_file else [])
     methods = methods_of(experiment, chosen)
     args["several"] = len(methods) > 1 and bool(chosen)
+    if args["processes"] is None:
+        args["processes"] = 1 if args["mpi"] else parallel.cores()
+    if args["mpi"] and not args["sweep"]:
+        args["shards"] = SHARDS if args["shards"] is None else args["shards"]
     if args["seed"] is None:
         args["seed"] = from_file.get("seed", 0)
     command = Command(experiment, methods, named, argparse.Namespace(**args))
@@ -117,6 +122,14 @@ def check(command: Command) -> None:
     for option, needed in (("steps", "adapt"), ("decisions", "watch")):
         if getattr(args, option) is not None and getattr(args, needed) is None:
             raise ValueError(f"--{option} goes with --{needed}")
+    if args.shards is not None and (args.sweep or not args.mpi):
+        raise ValueError("--shards goes with --mpi, without --sweep")
+    if args.sweep and not args.mpi:
+        raise ValueError("--sweep goes with --mpi; without it --processes does the same")
+    if args.mpi and args.device != "cpu":
+        raise ValueError(f"ranks of MPI compute on the CPU; leave out --device {args.device} or --mpi")
+    if args.tensorboard:
+        board.check()
     if args.device not in experiment.devices:
         raise ValueError(f"{experiment.name} is trained on the CPU; --device {args.device} is not for it")
     backend.library(args.device)  # raises where there is none
@@ -135,8 +148,14 @@ def parser_of(experiment: Experiment) -> Parser:
         help=f"Methods to train: {', '.join(experiment.methods)}, or all (default: {defaults}).")
     add("--seed", type=int, help="Random seed of initial weights and task sampling, at least 0 (default: 0).")
     add("--seeds", type=int, default=1, help="Number of seeds, counting up from --seed (default: 1).")
-    add("--processes", type=int, default=parallel.cores(),
-        help="Number of processes, each with one BLAS thread (default: the number of cores).")
+    add("--processes", type=int,
+        help="Number of processes, each with one BLAS thread (default: the number of cores; with --mpi 1 a rank).")
+    add("--mpi", action="store_true", help="Divide the work among the processes that mpiexec started; needs mpi4py.")
+    add("--shards", type=int,
+        help=f"Parts that a meta-batch is cut into with --mpi, whatever the number of ranks (default: {SHARDS}, or as "
+             "many as it has tasks).")
+    add("--sweep", action="store_true",
+        help="With --mpi: each method and seed on one rank, several at once; rank 0 hands them out.")
     add("--config", type=Path, metavar="FILE.json",
         help="Take experiment, method, seed and hyper-parameters from the config.json of a run; flags override it.")
     if experiment.presets:
@@ -160,6 +179,8 @@ def parser_of(experiment: Experiment) -> Parser:
     add("--extend", action="store_true",
         help="Continue finished runs up to a larger number of iterations; schedules are those of the new number.")
     add("--save_every", type=float, default=10.0, metavar="SECONDS", help="Seconds between checkpoints (default: 10).")
+    add("--tensorboard", action="store_true",
+        help="Write the metrics as TensorBoard's event files too, into each run's folder; needs tensorboardX.")
     add("--out", type=Path, default=Path("runs"), help="Folder for runs, results and figures (default: runs).")
     numbers = parser.add_argument_group("hyper-parameters")
     for option in fields(experiment.Config):

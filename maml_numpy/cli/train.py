@@ -2,6 +2,7 @@
 
 import sys
 from argparse import Namespace
+from concurrent.futures import Executor, as_completed
 from contextlib import closing
 from dataclasses import asdict, fields, replace
 from functools import partial
@@ -9,17 +10,23 @@ from pathlib import Path
 from time import monotonic
 from typing import Any, Callable, Generator, Mapping, Sequence
 
-from .. import backend, experiments, runs
+import numpy as np
+
+from .. import __version__, backend, experiments, runs
 from ..experiments import UNTRAINED, Tested, shipped
 from ..results import points
-from ..runs import CHECKPOINT, checkpoint, parallel
+from ..runs import CHECKPOINT, Trainer, checkpoint, parallel
+from ..runs.board import Board
+from ..runs.ranks import Ranks, Together
 from ..tasks import images
 from .adapt import adapt_to, adapt_to_images
 from .console import check_writable, guarded
 from .jobs import Job
 from .options import Command, arguments, listing
+from .ranks import together
 from .watch import check_screen, watch
 
+RESUMES = "the same command with --resume continues from the last checkpoint"
 Present = Mapping[tuple[str, int], checkpoint.Checkpoint]
 
 
@@ -32,7 +39,7 @@ def agree(command: Command, present: Present) -> Any:
     asked = None if command.uses_learned and present else command.experiment.Config(**command.named)
     for (method, seed), found in present.items():
         config, labels = experiments.read_config(found)
-        if labels != {"experiment": command.experiment.name, "method": method, "seed": seed}:
+        if labels != {**labels, "experiment": command.experiment.name, "method": method, "seed": seed}:
             raise ValueError(f"{found.path} is a run of {labels['experiment']}, method {labels['method']}, seed "
                              f"{labels['seed']}: it does not belong there")
         asked = asked or replace(config, **command.named)
@@ -88,13 +95,17 @@ def job_of(command: Command, method: str, seed: int, folder: Path, found: checkp
         found.theta_of(experiment.layout(config, method))
         if done > iterations:
             raise ValueError(f"{found.path} stands at iteration {done} of {iterations}")
-        trained, _ = experiments.read_config(found)
+        trained, labels = experiments.read_config(found)
         whole = experiment.iterations(trained, method)
         if 0 < done < min(whole, iterations) and not (args.resume or args.extend or command.uses_learned):
             raise ValueError(f"{folder} holds a run that stopped at iteration {done} of {whole}; --resume continues "
                              "it, another --out starts a new one")
+        cut = labels.get("shards", 0)
+        if done < iterations and cut != (args.shards or 0):
+            how = f"with --mpi --shards {cut}" if cut else "without --mpi"
+            raise ValueError(f"{folder} holds a run that was started {how}, and continues so, on any number of ranks")
     return Job(experiment.name, method, seed, folder=folder, iterations=iterations, done=done, extends=args.extend,
-               **common)
+               tensorboard=args.tensorboard, shards=args.shards or 0, **common)
 
 
 def shipped_for(command: Command, methods: Sequence[str], present: Present) -> Any:
@@ -109,26 +120,48 @@ def shipped_for(command: Command, methods: Sequence[str], present: Present) -> A
     return replace(shipped.load(path).config, **command.named)
 
 
-def work(job: Job) -> Generator[Any, None, None]:
+def trainer_of(job: Job, ranks: Ranks | None) -> Trainer:
+    """How to train a job: here alone, or on all ranks, each of which calls this."""
+    trainer = experiments.find(job.experiment).trainer(job.config, job.method, job.seed)
+    trainer = trainer.to(backend.library(job.device), job.processes)
+    return Together(trainer.across(ranks, job.shards), ranks) if ranks else trainer
+
+
+def follow(ranks: Ranks) -> int:
+    """Train what rank 0 trains, until it has no more; returns the exit code."""
+    while job := ranks.share():
+        trainer = trainer_of(job, ranks)
+        for _ in trainer.updates(trainer.initial_progress(), trainer.rng):
+            pass
+    return 0
+
+
+def work(job: Job, ranks: Ranks | None = None) -> Generator[Any, None, None]:
     """Carry out one job; yields (iterations taken, words, lines to print) now and then, and (found,) of the test."""
     experiment = experiments.find(job.experiment)
-    labels = {"experiment": job.experiment, "method": job.method, "seed": job.seed, **asdict(job.config)}
     if job.folder and (job.remaining or not (job.folder / CHECKPOINT).exists()):
-        trainer = experiment.trainer(job.config, job.method, job.seed).to(backend.library(job.device), job.processes)
+        trainer = trainer_of(ranks.share(job) if ranks else job, ranks)
         past = {name: values[:job.done] for name, values in job.metrics().items()}
         words = experiment.progress(job.config, job.method, past)
         try:
-            with closing(runs.train_in(job.folder, trainer, labels, job.save_every, may_differ(job))) as updates:
+            labels = {**job.labels, **asdict(job.config)}
+            with (closing(runs.train_in(job.folder, trainer, labels, job.save_every, may_differ(job))) as updates,
+                  Board(job.folder) as board):
                 lines: list[str] = []
                 for progress in updates:
                     lines += progress.warnings
                     if progress.iteration % trainer.metrics_every == 0 or progress.iteration == job.iterations:
+                        if job.tensorboard:
+                            board.update()
                         yield progress.iteration, words(progress), lines
                         lines = []
         except ArithmeticError as error:
             raise ArithmeticError(f"{job}, {error}") from error
         except MemoryError as error:
             raise MemoryError(f"{job}: {experiment.memory(job.config, job.method, job.device)}") from error
+    elif job.folder and job.tensorboard and job.metrics():
+        with Board(job.folder) as board:
+            board.update()
     if job.test:
         yield (experiment.test(job.config, job.method, job.learned(), job.processes),)
 
@@ -140,13 +173,15 @@ def may_differ(job: Job) -> list[str]:
             if option.metadata["test"] or (job.extends and option.name.endswith("iterations"))]
 
 
-def carry_out(jobs: Sequence[Job], processes: int) -> list[Any]:
-    """Run the jobs, so many at a time, under one progress bar; returns what each one's test found, or None."""
+def carry_out(jobs: Sequence[Job], processes: int, ranks: Ranks | None = None) -> list[Any]:
+    """Run the jobs, so many at a time, under one progress bar; returns what each one's test found, or None. With ranks
+    one after another, each on all of them."""
     from tqdm import tqdm
     found: list[Any] = [None] * len(jobs)
     at = [job.done for job in jobs]
     remaining = sum(job.remaining for job in jobs)
-    with closing(parallel.run(work, jobs, processes)) as messages, \
+    one = partial(work, ranks=ranks) if ranks else work
+    with closing(parallel.run(one, jobs, 1 if ranks else processes)) as messages, \
             tqdm(total=remaining, desc="training", unit="it", mininterval=0.3, disable=not remaining) as bar:
         for index, message in messages:
             if len(message) == 1:
@@ -159,6 +194,28 @@ def carry_out(jobs: Sequence[Job], processes: int) -> list[Any]:
             bar.update(iteration - at[index])
             at[index] = iteration
     return found
+
+
+def whole(job: Job) -> Any:
+    """Carry out one job without a word; returns what its test found, or None."""
+    found = None
+    for message in work(job):
+        if len(message) == 1:
+            found = message[0]
+    return found
+
+
+def hand_out(jobs: Sequence[Job], pool: Executor) -> list[Any]:
+    """Have the jobs carried out by a pool, under a progress bar of whole jobs; returns what each one's test found."""
+    from tqdm import tqdm
+    futures = [pool.submit(whole, job) for job in jobs]
+    try:
+        for future in tqdm(as_completed(futures), total=len(jobs), desc="runs", unit="run", mininterval=0.3):
+            future.result()
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+    return [future.result() for future in futures]
 
 
 def announce(command: Command, jobs: Sequence[Job]) -> None:
@@ -202,7 +259,31 @@ def run(argv: Sequence[str]) -> int:
     if "--list" in argv:
         print(listing())
         return 0
+    return together(lead_or_follow, argv, RESUMES) if "--mpi" in argv else lead(arguments(argv))
+
+
+def lead_or_follow(argv: Sequence[str], ranks: Ranks) -> int:
+    """Carry out one command line on every rank; returns the exit code."""
     command = arguments(argv)
+    ranks.agree(said(command))
+    if command.args.sweep:
+        return ranks.sweep(partial(lead, command))
+    return follow(ranks) if ranks.rank else lead(command, ranks)
+
+
+def said(command: Command) -> dict[str, Any]:
+    """What all ranks must have in common, in words of the command line."""
+    config = command.experiment.Config(**command.named)
+    names = ("seed", "seeds", "shards", "sweep", "test", "resume", "extend")
+    common = {name: getattr(command.args, name) for name in names}
+    options = {f"--{name}": value for name, value in {**common, **asdict(config)}.items()}
+    return {"maml_numpy": __version__, "NumPy": np.__version__, "the experiment": command.experiment.name,
+            "--method": " ".join(command.methods), **options}
+
+
+def lead(command: Command, ranks: Ranks | None = None, pool: Executor | None = None) -> int:
+    """Carry out a command, alone, as rank 0 of several that train together, or with a pool whose workers take whole
+    runs; returns the exit code."""
     args: Namespace = command.args
     adapt = read_own(command) if args.adapt else None
     home = args.out / command.experiment.name
@@ -210,7 +291,12 @@ def run(argv: Sequence[str]) -> int:
     jobs = plan(command)
     announce(command, jobs)
     begin = monotonic()
-    found = carry_out(jobs, args.processes // jobs[0].processes)
+    if pool:
+        found = hand_out(jobs, pool)
+    else:
+        found = carry_out(jobs, args.processes // jobs[0].processes, ranks)
+    if ranks:
+        ranks.share(None)  # there are no more
     seconds = monotonic() - begin
     for job in jobs:
         if job.remaining and job.folder:
@@ -252,7 +338,7 @@ def check_outputs(command: Command, home: Path) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run, turning a user's mistake into one line and an exit code."""
-    return guarded(run, argv, "stopped; the same command with --resume continues from the last checkpoint")
+    return guarded(run, argv, f"stopped; {RESUMES}")
 
 
 if __name__ == "__main__":

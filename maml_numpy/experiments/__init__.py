@@ -4,7 +4,7 @@ from typing import Any
 
 from ..runs.checkpoint import Checkpoint, CheckpointError
 from . import (attention, cartpole, characters, cheetah, corners, daml, implicit, navigation, pendulums, pong, recall,
-               reptile, sinusoid, sinusoid_small, stream, two_phase, video)
+               reptile, sinusoid, sinusoid_small, stream, table, two_phase, video)
 from .configuration import Configuration, from_json
 from .experiment import UNTRAINED, Experiment, Tested, choose
 
@@ -13,7 +13,7 @@ EXPERIMENTS: dict[str, Experiment] = {
                                  reptile.EXPERIMENT, characters.EXPERIMENT, pong.EXPERIMENT, cartpole.EXPERIMENT,
                                  video.EXPERIMENT, navigation.EXPERIMENT, corners.EXPERIMENT, pendulums.EXPERIMENT,
                                  cheetah.EXPERIMENT, implicit.EXPERIMENT, stream.EXPERIMENT,
-                                 recall.EXPERIMENT, attention.EXPERIMENT)}
+                                 recall.EXPERIMENT, attention.EXPERIMENT, table.EXPERIMENT)}
 
 
 def find(name: str) -> Experiment:
@@ -22,7 +22,7 @@ def find(name: str) -> Experiment:
 
 
 def read_config(found: Checkpoint) -> tuple[Any, dict[str, Any]]:
-    """Return the configuration that a checkpoint was trained with, and its labels: experiment, method and seed.
+    """Return the configuration that a checkpoint was trained with, and its labels, as `labelled` does.
 
     Raises CheckpointError when no experiment here has such a configuration.
     """
@@ -33,7 +33,8 @@ def read_config(found: Checkpoint) -> tuple[Any, dict[str, Any]]:
 
 
 def labelled(values: Any) -> tuple[Any, dict[str, Any]]:
-    """Split the JSON values of a run's configuration into the configuration and its experiment, method and seed.
+    """Split the JSON values of a run's configuration into the configuration and its labels: experiment, method, seed,
+    and "shards" of a run that ranks of MPI trained.
 
     Raises ValueError for what no experiment has.
     """
@@ -41,6 +42,8 @@ def labelled(values: Any) -> tuple[Any, dict[str, Any]]:
         raise ValueError("a configuration is a table of names and values")
     numbers = dict(values)
     labels = {name: numbers.pop(name, None) for name in ("experiment", "method", "seed")}
+    if "shards" in numbers:
+        labels["shards"] = numbers.pop("shards")
     experiment = find(str(labels["experiment"]))
     choose("method", str(labels["method"]), experiment.methods)
     if type(labels["seed"]) is not int or labels["seed"] < 0:

@@ -96,9 +96,12 @@ def draw(config: Config) -> Draw:
 
 
 def draw_all(config: Config) -> Draw:
-    """Draws a meta-batch for Reptile, which has no query set: its support set holds all examples, the query set too."""
-    separate = draw(config)
+    """Draws a meta-batch for Reptile."""
+    return pooled(draw(config))
 
+
+def pooled(separate: Draw) -> Draw:
+    """Draws for Reptile, which has no query set: its support set holds all examples, the query set is as drawn."""
     def drawn(rng: np.random.Generator) -> tuple[Batch, Batch]:
         support, query = separate(rng)
         return Batch(*(np.concatenate(pair, axis=1) for pair in zip(support, query))), query

@@ -9,7 +9,7 @@ from typing import Any, Callable, Iterator, Optional
 
 import numpy as np
 
-from ..algorithms import DAML, Embedding, LSLR, MAML, Reptile, Sharded, Stream
+from ..algorithms import DAML, Distributed, Embedding, LSLR, MAML, Reptile, Sharded, Stream
 from ..backend import Array
 from ..batch import Inputs
 from ..initialisers import he_normal
@@ -135,7 +135,7 @@ def _along(phi: Phi, theta: Array, v: Array, eps: complex) -> Array:
 
 def drawn(algorithm: Any, rng: np.random.Generator) -> Meta:
     """Random parameters, learned rates of both signs, and a meta-batch."""
-    if isinstance(algorithm, Sharded):
+    if isinstance(algorithm, (Distributed, Sharded)):
         return drawn(algorithm.algorithm, rng)
     if isinstance(algorithm, Embedding):
         theta = algorithm.initial(algorithm.network.initialise(rng, he_normal, np.float64))

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import re
 from pathlib import Path
 from typing import Mapping, Sequence
 
@@ -10,9 +9,8 @@ import numpy as np
 
 from ..backend import Array
 from ..runs.files import write_text
+from ..tasks.rows import NUMBER, number, read_rows
 
-LARGEST = 10**7  # bytes
-NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,4})?", re.ASCII)
 HINT = "write two numbers a line, separated by a comma, a semicolon, a tab or a space"
 
 
@@ -24,32 +22,17 @@ def read_points(path: Path) -> tuple[Array, Array]:
     Raises ValueError, naming the path and the line, for a row that is not two finite numbers, an x that occurs twice
     or a file without rows; OSError for a file that cannot be read.
     """
-    if path.exists() and not path.is_file():
-        raise ValueError(f"{path}: not a file")
-    if path.stat().st_size > LARGEST:
-        raise ValueError(f"{path}: larger than {LARGEST // 10**6} MB, which no list of points is")
-    try:
-        content = path.read_text(encoding="utf-8-sig")
-        separator = next((mark for mark in "\t;," if mark in content), " ")
-        rows = list(csv.reader(io.StringIO(content), delimiter=separator, skipinitialspace=True))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"{path}: no CSV text file ({error}); {HINT}") from error
+    separator, rows = read_rows(path, HINT)
     lines: dict[float, int] = {}
     points = []
-    for line, row in enumerate(rows, 1):
-        cells = [cell.strip() for cell in row if cell.strip() or separator != " "]
-        if not any(cells):
-            continue
+    for line, cells in rows:
         if separator != ",":
             cells = [cell.replace(",", ".") for cell in cells]
         if len(cells) != 2:
             raise ValueError(f"{path}, line {line}: expected two columns, x and y, got {len(cells)}; {HINT}")
         if line == 1 and not any(map(NUMBER.fullmatch, cells)):
             continue
-        for cell in cells:
-            if not NUMBER.fullmatch(cell) or not np.isfinite(float(cell)):
-                raise ValueError(f"{path}, line {line}: expected a finite number, got {cell[:40]!r}")
-        x, y = float(cells[0]), float(cells[1])
+        x, y = (number(cell, f"{path}, line {line}") for cell in cells)
         if x in lines:
             raise ValueError(f"{path}, line {line}: x = {x:g} stands in line {lines[x]} already")
         lines[x] = line

@@ -11,6 +11,7 @@ from ..batch import Batch
 from ..inner import adapt
 from ..parameters import Layout
 from ..rates import per_step
+from ..runs.ranks import Ranks
 from ..training import Progress
 from .families import Family
 from .meta_updates import Inner, MetaUpdate, Round, above_others
@@ -87,6 +88,10 @@ class MetaPolicyTrainer:
             raise ValueError("policies are trained on the CPU: families of environments run there")
         update: Any = self.update
         return replace(self, update=replace(update, threads=processes))
+
+    def across(self, ranks: Ranks, shards: int) -> "MetaPolicyTrainer":
+        """Raises ValueError: this training is not divided."""
+        raise ValueError("a policy that adapts is not trained on ranks of MPI; leave out --mpi")
 
     def updates(self, start: Progress, rng: np.random.Generator) -> Generator[Progress, None, None]:
         """Iterate until there were `iterations`, yielding after each; what to know of it is in `Progress.metrics`."""

@@ -10,10 +10,11 @@ from ..backend import Array, keep_freed_memory
 from ..network import Network
 from ..optim import Optimizer
 from ..parameters import Layout
+from ..runs.ranks import Ranks
 from ..training import NonFinite, Progress
 from .policy import DecisionLoss, Decisions, Policy, approx_kl, entropy
 from .returns import advantages, normalised
-from .rollout import concatenate_episodes, take
+from .rollout import Episode, concatenate_episodes, take
 from .workers import Make, Workers
 
 
@@ -111,7 +112,8 @@ class PolicyTrainer:
     episodes: played in each.
     gamma: discount, in [0, 1].
     lam: lambda of `returns.advantages`, in [0, 1]; 1 without a critic.
-    workers: how many processes play.
+    workers: how many processes play, on each rank where there are several.
+    ranks: of MPI, which share out the episodes; None where there is one process. Rank 0 alone improves the policy.
     """
 
     make: Make
@@ -125,6 +127,7 @@ class PolicyTrainer:
     gamma: float
     lam: float
     workers: int = 1
+    ranks: Ranks | None = None
 
     metrics_every = 1
 
@@ -143,6 +146,25 @@ class PolicyTrainer:
             raise ValueError("policies are trained on the CPU: games run there, a decision at a time")
         return replace(self, workers=min(processes, self.episodes))
 
+    def across(self, ranks: Ranks, shards: int) -> "PolicyTrainer":
+        """The same, its episodes played by ranks; the result does not depend on how many. Raises ValueError for more
+        ranks than episodes of an iteration."""
+        if ranks.size > self.episodes:
+            raise ValueError(f"{ranks.size} ranks for {self.episodes} episodes an iteration: start fewer")
+        return replace(self, ranks=ranks)
+
+    def _played(self, workers: Workers, theta: Array, numbers: Sequence[int]) -> tuple[list[Episode], list[str]] | None:
+        """What `Workers.play` returns for all of these episodes; None on ranks other than 0, which send theirs there.
+        """
+        if self.ranks is None:
+            return workers.play(theta, numbers)
+        size = self.ranks.size
+        shares = self.ranks.gather(workers.play(theta, numbers[self.ranks.rank::size]))
+        if shares is None:
+            return None
+        return ([shares[i % size][0][i // size] for i in range(len(numbers))],
+                [f"rank {rank}: {line}" for rank, (_, lines) in enumerate(shares) for line in lines])
+
     def updates(self, start: Progress, rng: np.random.Generator) -> Generator[Progress, None, None]:
         """Iterate until there were `iterations`, yielding after each; what to know of it is in `Progress.metrics`."""
         keep_freed_memory()
@@ -151,13 +173,19 @@ class PolicyTrainer:
             for iteration in range(start.iteration, self.iterations):
                 began = perf_counter()
                 numbers = range(iteration * self.episodes, (iteration + 1) * self.episodes)
-                episodes, mishaps = workers.play(theta, numbers)
+                together = self._played(workers, theta, numbers)
+                if together is None:
+                    theta = self._shared(theta)
+                    yield Progress(iteration + 1, float("nan"), theta, state)
+                    continue
+                episodes, mishaps = together
                 played = perf_counter()
                 game = concatenate_episodes(episodes)
                 advantage = advantages(game.reward, game.value, game.return_ends, game.bootstrap_value, self.gamma,
                                        self.lam)
                 collected = Collected(game.observation, decisions_of(game, advantage, theta.dtype))
                 theta, state, metrics = self.update.improve(self.network, theta, state, collected, rng)
+                theta = self._shared(theta)
                 scores = [float(episode.reward.sum()) for episode in episodes]
                 metrics = {"mean_return": float(np.mean(scores)), "least": min(scores), "greatest": max(scores),
                            "decisions": len(advantage), "rollout_seconds": round(played - began, 3),
@@ -166,6 +194,10 @@ class PolicyTrainer:
                     mishaps.append(f"iteration {iteration + 1} has {len(advantage):,} decisions where "
                                    f"{self.update.size:,} were asked for: every update takes them all")
                 yield Progress(iteration + 1, metrics.get("loss", 0.0), theta, state, 0, metrics, mishaps)
+
+    def _shared(self, theta: Array) -> Array:
+        """Rank 0's theta."""
+        return theta if self.ranks is None else self.ranks.share(theta)
 
     def metrics(self, updates: Sequence[Progress]) -> dict[str, float]:
         """The metrics of the last of them."""

@@ -15,11 +15,13 @@ from io import FileIO
 from pathlib import Path
 from time import monotonic
 from typing import Any, Callable, Collection, Generator, Iterator, Mapping, NamedTuple, Protocol, Sequence
+from zlib import crc32
 
 import numpy as np
 
-from ..algorithms import Algorithm, Sharded
-from ..backend import Array, array_module, to_device, to_host
+from ..algorithms import Algorithm, Distributed, Sharded
+from ..algorithms.distributed import shards_of
+from ..backend import Array, array_module, to_device, to_host, tree_leaves
 from ..batch import Batch, Inputs
 from ..optim import Optimizer
 from ..parameters import Layout
@@ -27,6 +29,7 @@ from ..training import NonFinite, Progress, train
 from . import checkpoint
 from .checkpoint import Checkpoint, CheckpointError
 from .files import naming, remove_partials, write_text
+from .ranks import Ranks
 
 CHECKPOINT = "checkpoint.npz"
 CONFIG = "config.json"
@@ -66,6 +69,10 @@ class Trainer(Protocol):
 
     def to(self, library: Any, processes: int = 1) -> "Trainer":
         """The same on a device and with so many processes; raises ValueError where it cannot."""
+
+    def across(self, ranks: Ranks, shards: int) -> "Trainer":
+        """The same, its work divided among the ranks of MPI, each of which calls this; a meta-batch is cut into so many
+        shards. Raises ValueError where it cannot be divided, or not among so many."""
 
     def updates(self, start: Progress, rng: np.random.Generator) -> Generator[Progress, None, None]:
         """Train from `start` to the end, yielding after each iteration."""
@@ -124,6 +131,20 @@ class MetaTrainer(NamedTuple):
         return self._replace(algorithm=_threaded(self.algorithm, processes), theta=to_device(library, self.theta),
                              draw=lambda rng: tuple(to_device(library, batch) for batch in self.draw(rng)),
                              schedule=schedule and (lambda taken: _threaded(schedule(taken), processes)))
+
+    def across(self, ranks: Ranks, shards: int) -> "MetaTrainer":
+        """The same, each meta-batch divided among ranks. Raises ValueError for more ranks than shards or tasks, and for
+        ranks that do not draw the same meta-batch."""
+        first = self.draw(np.random.default_rng(0))
+        shards_of(len(first[1][0]), shards, ranks.size)  # raises
+        arrays = [array.tobytes() for array in tree_leaves(np.ndarray, first)]
+        ranks.agree({"a first meta-batch of checksum": crc32(b"".join(arrays))})
+        schedule = self.schedule
+
+        def divided(algorithm: Algorithm) -> Algorithm:
+            return Distributed(algorithm, ranks.comm, shards, ranks.look)
+        return self._replace(algorithm=divided(self.algorithm),
+                             schedule=schedule and (lambda taken: divided(schedule(taken))))
 
 
 def _threaded(algorithm: Algorithm, threads: int) -> Algorithm:

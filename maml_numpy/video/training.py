@@ -9,6 +9,7 @@ from ..backend import Array, keep_freed_memory
 from ..batch import Batch
 from ..optim import Optimizer
 from ..parameters import Layout
+from ..runs.ranks import Ranks
 from ..training import NonFinite, Progress
 from .codes import GumbelSoftmax, gumbel
 from .predictor import Predictor
@@ -49,6 +50,10 @@ class PredictorTrainer:
         if library is not np:
             raise ValueError("predictors of video are trained on the CPU")
         return self
+
+    def across(self, ranks: Ranks, shards: int) -> "PredictorTrainer":
+        """Raises ValueError: this training is not divided."""
+        raise ValueError("a predictor of video is not trained on ranks of MPI; leave out --mpi")
 
     def temperature(self, iteration: int) -> float:
         """That of update `iteration` = 0, 1, …"""

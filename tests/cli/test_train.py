@@ -160,6 +160,7 @@ def test_alpha_zero_is_legal_and_adapts_nothing(tmp_path, capsys, few_tasks, unp
     (["--H", "9223372036854775807"], "H must be at most 1,000,000,000"),
     (["--seeds", "1000000000"], "--seeds must be at most 1,000"),
     (["--steps", "3"], "--steps goes with --adapt"),
+    (["--shards", "3"], "--shards goes with --mpi"), (["--sweep"], "--sweep goes with --mpi"),
     (["--extend"], "--extend needs the new number of iterations"),
     (["--config", "none.json"], "none.json: no configuration file"),
     (["--watch", "game.mp4"], "sinusoid has no screen to watch"),
@@ -423,3 +424,10 @@ def test_as_a_program_without_a_screen(tmp_path):
     assert done.returncode == 1 and done.stderr == "train.py: error: iterations must be at least 0, got -1\n"
     done = subprocess.run([sys.executable, SCRIPT, "--help"], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0 and "Inner learning rate" in done.stdout and "--amplitude LOW" in done.stdout
+
+
+def test_without_mpi4py_a_line_says_what_to_install(tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "mpi4py", None)
+    code, _, errors = run(capsys, "--mpi", "--out", tmp_path)
+    assert code == 1 and len(errors) == 1
+    assert "--mpi needs mpi4py and a library of MPI: python -m pip install mpi4py mpich" in errors[0]

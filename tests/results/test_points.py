@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from maml_numpy.results.points import LARGEST, read_points, write_columns
+from maml_numpy.results.points import read_points, write_columns
+from maml_numpy.tasks.rows import LARGEST
 
 
 @pytest.mark.parametrize("content", [

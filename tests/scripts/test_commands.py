@@ -149,7 +149,7 @@ def test_the_d_of_a_gradient_is_upright_and_no_other():
     assert ax.texts[-1].get_text() == r"add $\mathrm{d}y\, W + \overline{\mathrm{d}\theta}$ and $\delta_d$"
 
 
-@pytest.mark.parametrize("name", ["benchmark", "draw", "study", "plateau", "train", "gradcheck"])
+@pytest.mark.parametrize("name", ["benchmark", "draw", "study", "plateau", "ranks", "train", "gradcheck"])
 def test_commands_start_without_the_folder_of_the_script_on_the_path(name):
     code = (f"import runpy, sys; sys.path.insert(0, {str(ROOT)!r}); sys.argv = ['x', '--none']; "
             f"runpy.run_path({str(ROOT / 'scripts' / name)!r} + '.py', run_name='__main__')")
