@@ -15,7 +15,7 @@ from .configuration import option
 class Config(AdaptingConfig):
     """The hyper-parameters of one run."""
 
-    iterations: int = option(150, "rounds of playing, adapting and improving")
+    iterations: int = option(200, "rounds of playing, adapting and improving")
     bonus: float = option(0.015, "entropy bonus of the adapted policies in the outer loss")
     reward: str = option("distance", "what a step costs: the distance from the goal, as in the paper's code, or its "
                                      "square, as in its text", choices=Navigation.rewards)
