@@ -21,8 +21,8 @@ import numpy as np
 # - `tangent` says how y moves when x moves by `dx_bar`. It is the same slope, in the other direction.
 # - `curvature` is the derivative of `backward` in x. The slope of s is s (1 - s), so it is s (1 - s) · dy · dx_bar.
 #
-# The other two maps, `gradient` and `gradient_curvature`, are for layers with parameters. `forward` has two formulas: the
-# first does not overflow; the second also takes complex numbers, which the checker puts in.
+# The other two maps, `gradient` and `gradient_curvature`, are for layers with parameters. `forward` has two formulas:
+# the first does not overflow; the second also takes complex numbers, which the checker puts in.
 
 # %%
 
@@ -47,9 +47,9 @@ class Softplus(mn.Layer):
 # %% [markdown]
 # ## The check
 #
-# `mn.check_layer` compares each map with two independent estimates of the derivative: a difference of two nearby values,
-# and the *complex step*, which is right to the last digits. Then it checks what else a layer promises: that maps are
-# linear where they should be, work in single precision, and change nothing that they are handed.
+# `mn.check_layer` compares each map with two independent estimates of the derivative: a difference of two nearby
+# values, and the *complex step*, which is right to the last digits. Then it checks what else a layer promises: that
+# maps are linear where they should be, work in single precision, and change nothing that they are handed.
 
 # %%
 rows = mn.check_layer(Softplus(), D=4)

@@ -1,9 +1,9 @@
 # %% [markdown]
 # # A task of one's own
 #
-# Meta-learning pays where there are many small problems of one kind. Ours: **cups of coffee that cool**. Each cup starts
-# at its own temperature, stands in its own room, and loses heat at its own rate. We read a thermometer five times and
-# want the whole curve.
+# Meta-learning pays where there are many small problems of one kind. Ours: **cups of coffee that cool**. Each cup
+# starts at its own temperature, stands in its own room, and loses heat at its own rate. We read a thermometer five
+# times and want the whole curve.
 
 # %%
 import matplotlib.pyplot as plt
@@ -15,8 +15,8 @@ import numpy as np
 #
 # A family of tasks is one function. It draws T tasks and returns two sets of examples for each: the *support* set, to
 # adapt to, and the *query* set, to measure how well that went. Both are `mn.Batch(x, y)`, arrays of tasks, examples and
-# features. Networks like numbers near 1, so time goes from -1 (poured) to 1 (an hour later), and a temperature is
-# given in units of 20 degrees around 50.
+# features. Networks like numbers near 1, so time goes from -1 (poured) to 1 (an hour later), and a temperature is given
+# in units of 20 degrees around 50.
 
 # %%
 rng = np.random.default_rng(0)
@@ -27,9 +27,9 @@ def draw(T=25, N=5, Q=10):
     poured = rng.uniform(60, 95, (T, 1, 1))
     room = rng.uniform(5, 30, (T, 1, 1))
     rate = rng.uniform(0.5, 5, (T, 1, 1))
-    time = rng.uniform(-1, 1, (T, N + Q, 1))
+    time = rng.uniform(-1, 1, (T, N + Q, 1)).astype(np.float32)
     degrees = room + (poured - room) * np.exp(-rate * (time + 1) / 2)
-    y = (degrees - 50) / 20
+    y = ((degrees - 50) / 20).astype(np.float32)
     return mn.Batch(time[:, :N], y[:, :N]), mn.Batch(time[:, N:], y[:, N:])
 
 
@@ -42,10 +42,10 @@ def draw(T=25, N=5, Q=10):
 # %%
 ALPHA = 0.1
 objective = mn.Supervised(mn.mlp([1, 40, 40, 1], mn.Tanh), mn.MSE())
-start = objective.network.initialise(rng, mn.he_normal, np.float64)
+start = objective.network.initialise(rng, mn.he_normal)
 
 
-def trained(algorithm, iterations=2500):
+def trained(algorithm, iterations=2000):
     """Train from the same random start."""
     theta = start
     for progress in mn.train(mn.Replayed(algorithm), mn.Adam(1e-3), theta, draw, iterations):
@@ -58,8 +58,8 @@ maml, joint = trained(mn.MAML(objective, ALPHA)), trained(mn.JointTraining(objec
 # %% [markdown]
 # ## The table
 #
-# 600 new cups. Each method may take steps on the five readings. The rate of these steps was part of MAML's training; for
-# joint training we try several and take the best on *other* cups, so that the comparison is fair. The numbers are
+# 600 new cups. Each method may take steps on the five readings. The rate of these steps was part of MAML's training;
+# for joint training we try several and take the best on *other* cups, so that the comparison is fair. The numbers are
 # degrees: the root of the mean squared error.
 
 # %%
@@ -82,8 +82,8 @@ for name, errors in table.items():
     print(f"{name:22}" + "".join(f"{value:8.1f}" for value in errors))
 
 # %% [markdown]
-# Before any step, neither knows the cup: joint training gives the average one, and MAML's start was not trained to be good
-# there. After a step they differ.
+# Before any step, neither knows the cup: joint training gives the average one, and MAML's start was not trained to be
+# good there. After a step they differ.
 
 # %%
 support, query = draw(2)
@@ -105,7 +105,7 @@ plt.show()
 # %% [markdown]
 # ## Exercises
 #
-# 1. Read the thermometer in the first half hour only (`time` of the support set from -1 to 0). By how many degrees do both
-#    methods get worse, and which one suffers more?
-# 2. Change `draw` to a family of your own, such as the height of a thrown ball. For which families does MAML gain little
-#    over joint training? Try one in which all tasks are almost alike.
+# 1. Read the thermometer in the first half hour only (`time` of the support set from -1 to 0). By how many degrees do
+#    both methods get worse, and which one suffers more?
+# 2. Change `draw` to a family of your own, such as the height of a thrown ball. For which families does MAML gain
+#    little over joint training? Try one in which all tasks are almost alike.

@@ -69,19 +69,19 @@ def trained(algorithm, theta, iterations):
 
 objective = mn.Supervised(mn.Network(784, [*body(), mn.Dense(64, WAYS)]), mn.CrossEntropy())
 rates = {name: 0.4 for name in objective.layout.blocks if name.startswith("dense")}
-theta = trained(mn.MAML(objective, rates), objective.network.initialise(rng, mn.truncated_normal(0.01)), 400)
+theta = trained(mn.MAML(objective, rates), objective.network.initialise(rng, mn.truncated_normal(0.01)), 300)
 
 embedding = mn.Embedding(mn.Network(784, body()), mn.Prototypes(WAYS))
 features = embedding.initial(embedding.network.initialise(rng, mn.he_normal))
-features = trained(embedding, features, 400)
+features = trained(embedding, features, 300)
 
 # %% [markdown]
 # ## Together and alone
 #
-# Batch norm looks at all images in sight, and that raises a question: what is in sight? If the queries of an episode are
-# handed over **together**, each one is scaled by the mean of all, and this gives something away: there are as many
-# queries of each label. Most published numbers are of this kind. **Alone**, each query stands beside the support set and
-# no other query. That is what happens when somebody shows you one image and asks.
+# Batch norm looks at all images in sight, and that raises a question: what is in sight? If the queries of an episode
+# are handed over **together**, each one is scaled by the mean of all, and this gives something away: there are as many
+# queries of each label. Most published numbers are of this kind. **Alone**, each query stands beside the support set
+# and no other query. That is what happens when somebody shows you one image and asks.
 
 # %%
 support, query = unseen.sample(rng, 200)
@@ -117,5 +117,5 @@ plt.show()
 #
 # 1. Take five drawings of each character (`shots=5`) at test only, with the networks that were trained on one. Which
 #    method gains more? Can you say why?
-# 2. Draw queries of *one* label only: keep `query.x[:, :3]` and `query.y[:, :3]`. What becomes of the accuracy together,
-#    and of the one alone?
+# 2. Draw queries of *one* label only: keep `query.x[:, :3]` and `query.y[:, :3]`. What becomes of the accuracy
+#    together, and of the one alone?

@@ -18,8 +18,8 @@ from maml_numpy.tasks import Sinusoid
 # ## Adapt to your own points
 #
 # `mn.load` gives a *learner*: a network together with its parameters and the size of its steps. `adapt` takes gradient
-# steps on your points and returns another learner; the first one does not change. Put in numbers of your own: x from
-# -5 to 5, and y from a wave between -5 and 5.
+# steps on your points and returns another learner; the first one does not change. Put in numbers of your own: x from -5
+# to 5, and y from a wave between -5 and 5.
 
 # %%
 x = np.array([-3.0, -1.0, 0.5, 2.0, 4.0])
@@ -69,7 +69,7 @@ def draw(T=25):
 theta = objective.network.initialise(rng, mn.truncated_normal(0.01))
 untrained = theta
 losses = []
-for progress in mn.train(mn.Replayed(mn.MAML(objective, alpha=0.01)), mn.Adam(1e-3), theta, draw, iterations=5000):
+for progress in mn.train(mn.Replayed(mn.MAML(objective, alpha=0.01)), mn.Adam(1e-3), theta, draw, iterations=4000):
     theta = progress.theta
     losses.append(progress.loss)
 
