@@ -82,6 +82,8 @@ features = trained(embedding, features, 300)
 # are handed over **together**, each one is scaled by the mean of all, and this gives something away: there are as many
 # queries of each label. Most published numbers are of this kind. **Alone**, each query stands beside the support set
 # and no other query. That is what happens when somebody shows you one image and asks.
+#
+# `Learner` takes each query alone. At test MAML takes three steps, where its training took one.
 
 # %%
 support, query = unseen.sample(rng, 200)

@@ -40,7 +40,7 @@ for steps in (0, 1, 10):
 grid = np.linspace(-5, 5, 200)
 plt.figure(figsize=(7, 4), layout="constrained")
 for steps, colour, style in ((0, "#7F7F7F", ":"), (1, "#56B4E9", "--"), (10, "#0072B2", "-")):
-    plt.plot(grid, learner.adapt(x, y, steps).predict(grid), style, color=colour, label=f"after {steps} steps")
+    plt.plot(grid, learner.adapt(x, y, steps).predict(grid), style, color=colour, label=f"steps: {steps}")
 plt.plot(x, y, "o", color="#D55E00", label="your points")
 plt.xlabel("x")
 plt.ylabel("y")
