@@ -30,7 +30,8 @@ def test_the_examples_of_contributing_run_in_their_order(tmp_path, capsys, monke
     assert (tmp_path / "waves/steps.png").exists()
 
 
-@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "derivations/README.md", "derivations/results.md"])
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "COURSE.md", "derivations/README.md",
+                                  "derivations/results.md"])
 def test_links_lead_to_files(name):
     text = (ROOT / name).read_text()
     for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", text):
