@@ -10,7 +10,8 @@ from . import console
 
 COMMANDS = {"train": "train an experiment, test it, or adapt it to points of your own",
             "gradcheck": "prove every derivative, or those of a layer of your own",
-            "exercise": "fill in the statements of a rule, and have each answer judged alone"}
+            "exercise": "fill in the statements of a rule, and have each answer judged alone",
+            "live": "open the live page, which computes on this machine"}
 
 
 def usage() -> str:

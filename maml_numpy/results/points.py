@@ -30,9 +30,17 @@ def read_points(path: Path) -> tuple[Array, Array]:
         raise ValueError(f"{path}: larger than {LARGEST // 10**6} MB, which no list of points is")
     try:
         content = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: no CSV text file ({error}); {HINT}") from error
+    return parse_points(content, str(path))
+
+
+def parse_points(content: str, path: str) -> tuple[Array, Array]:
+    """Read x and y as `read_points` does, from text. path: what to call it. Raises ValueError as that does."""
+    try:
         separator = next((mark for mark in "\t;," if mark in content), " ")
         rows = list(csv.reader(io.StringIO(content), delimiter=separator, skipinitialspace=True))
-    except (UnicodeDecodeError, csv.Error) as error:
+    except csv.Error as error:
         raise ValueError(f"{path}: no CSV text file ({error}); {HINT}") from error
     lines: dict[float, int] = {}
     points = []
