@@ -7,8 +7,7 @@ ArithmeticError with one line for what cannot be answered.
 import textwrap
 from base64 import b64decode, b64encode
 from dataclasses import replace
-from functools import cache
-from math import isfinite
+from functools import cache, lru_cache
 from typing import Any, Callable, Mapping
 
 import numpy as np
@@ -20,7 +19,7 @@ from ..cli.exercise import hint, place, rooms
 from ..exercise.judge import judged
 from ..exercise.sheets import modules, section, statements
 from ..experiments.loading import load
-from ..inner import adapt as inner_adapt
+from ..initialisers import he_normal
 from ..learner import Learner
 from ..network import Network
 from ..optim import Adam, AdamState
@@ -48,15 +47,8 @@ def start_of(name: str) -> Learner:
         raise ValueError(f"a start is one of {', '.join(STARTS)}, not {name!r:.40}")
     learner: Learner = load("sinusoid", None if name == "random" else name)
     if name == "random":
-        network = learner.objective.network
-        theta = network.initialise(np.random.default_rng(0), _he)
-        return replace(learner, theta=theta)
+        return replace(learner, theta=learner.objective.network.initialise(np.random.default_rng(0), he_normal))
     return learner
-
-
-def _he(*args: Any) -> Any:
-    from ..initialisers import he_normal
-    return he_normal(*args)
 
 
 def adapt(asked: Mapping[str, Any]) -> dict[str, Any]:
@@ -81,7 +73,8 @@ def adapt(asked: Mapping[str, Any]) -> dict[str, Any]:
     for _ in range(K):
         learners.append(learners[-1].adapt(x, y))
     everywhere = np.concatenate([grid, x, [query]])
-    found = np.stack([one.predict(everywhere) for one in learners]).astype(float)
+    theta = np.concatenate([np.atleast_2d(one.theta) for one in learners])  # all at once, as tasks
+    found = replace(learner, theta=theta).predict(everywhere).reshape(K + 1, -1).astype(float)
     if not np.isfinite(found).all():
         raise ArithmeticError("the predictions are not finite: take a smaller alpha or fewer steps")
     at_points = found[:, GRID:-1]
@@ -164,7 +157,7 @@ def unpacked(text: Any, P: int, number_of: int) -> list[Array]:
     return [flat[i * P:(i + 1) * P] for i in range(number_of)]
 
 
-@cache
+@lru_cache(maxsize=4)
 def algorithm(method: str, alpha: float) -> Any:
     """An outer gradient of the Train section. Raises ValueError for another method."""
     objective = start_of("maml").objective
@@ -178,7 +171,8 @@ def training(asked: Mapping[str, Any]) -> dict[str, Any]:
     """Take some outer updates of a small training, and give its state back, so that nothing is kept here.
 
     asked: method; alpha; seed; iterations, of this request; iteration, taken before; state, of the last answer.
-    Returns iteration, state, losses (one an update), and of one task that no training draws: x, y, truth, before, after.
+    Returns iteration, state, losses (one an update), and of one task that no training draws its grid, x, y, truth, and
+    the predictions before and after one inner step.
     """
     alpha = number(asked.get("alpha", 0.01), "alpha", 0, 1)
     iterations = whole(asked.get("iterations", 50), "iterations", 1, CHUNK)
@@ -186,7 +180,7 @@ def training(asked: Mapping[str, Any]) -> dict[str, Any]:
     seed = whole(asked.get("seed", 0), "seed", 0, 2**31)
     learner, family = replace(start_of("random"), alpha=alpha), Sinusoid()
     P = learner.theta.size
-    theta = learner.objective.network.initialise(np.random.default_rng(seed), _he)
+    theta = learner.objective.network.initialise(np.random.default_rng(seed), he_normal)
     optimizer = Adam(3e-3)
     state = optimizer.init(theta)
     if asked.get("state"):

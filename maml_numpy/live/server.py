@@ -51,7 +51,7 @@ class Handler(BaseHTTPRequestHandler):
     """Answers one connection."""
 
     protocol_version = "HTTP/1.1"
-    server: Server  # type: ignore[assignment]
+    server: Server
     timeout = WAIT
 
     def log_message(self, *args: Any) -> None:
@@ -118,5 +118,5 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         if self.close_connection:
             self.send_header("Connection", "close")
-        head, self._headers_buffer = b"".join(getattr(self, "_headers_buffer")) + b"\r\n", []
-        self.wfile.write(head + body)
+        lines: Any = vars(self).pop("_headers_buffer")
+        self.wfile.write(b"".join(lines) + b"\r\n" + body)

@@ -1,4 +1,4 @@
-"""The page's figure that needs no engine: what Adapt shows first, as SVG. `python -m maml_numpy.live.still` writes it."""
+"""The page's figure that needs no engine: what Adapt shows first. `python -m maml_numpy.live.still` writes it."""
 
 from pathlib import Path
 

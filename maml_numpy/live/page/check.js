@@ -45,7 +45,7 @@ async function choose(name, label, text) {
 }
 
 function show(verdict) {
-  $("verdict").textContent = verdict.right ? `Right: ${verdict.words}.` : verdict.words[0].toUpperCase() + verdict.words.slice(1);
+  $("verdict").textContent = verdict.words[0].toUpperCase() + verdict.words.slice(1) + ".";
   $("verdict").className = verdict.right ? "good" : "bad";
   const cells = (tag, texts) => {
     const row = document.createElement("tr");

@@ -30,7 +30,7 @@ function draw() {
   const mean = [], most = Math.max(1, losses.length), width = Math.max(1, Math.floor(losses.length / 40));
   let sum = 0;
   losses.forEach((v, i) => { sum += v - (i >= width ? losses[i - width] : 0); mean.push(sum / Math.min(i + 1, width)); });
-  plots[0].range(0, Math.max(CHUNK, most), 0, 1.05 * Math.max(1, ...losses.slice(0, 2000), ...mean));
+  plots[0].range(0, Math.max(CHUNK, most), 0, Math.min(12, 1.05 * Math.max(1, ...losses.slice(0, 2000))));
   plots[0].inside.replaceChildren();
   const every = Math.ceil(most / 1500), thin = list => list.filter((_, i) => i % every === 0);
   if (losses.length) {
