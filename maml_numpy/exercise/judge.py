@@ -19,8 +19,8 @@ CHILD = "import sys; sys.path[:0] = {path!r}; from maml_numpy.exercise.{what} im
 
 
 class Verdict(NamedTuple):
-    """right: whether all that is checked agrees. words: one line. tensors: what the answer makes wrong. failed: subject,
-    tensor and reason of each check that fails."""
+    """right: whether all that is checked agrees. words: one line. tensors: what the answer makes wrong.
+    failed: subject, tensor and reason of each check that fails."""
 
     right: bool
     words: str

@@ -96,6 +96,9 @@ async function main() {
     seen.sections.loop = [await page.textContent("#verdict"), await page.inputValue("#text")];
   }
 
+  await go("trace");
+  seen.sections.trace = await page.isVisible("#trace h2");
+
   await go("characters");
   await page.click("#sample");
   await told("named", "It is character");

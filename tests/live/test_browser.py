@@ -14,7 +14,8 @@ from maml_numpy.live.server import Server
 
 SCRIPT = Path(__file__).with_name("page.cjs")
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(
-    not (shutil.which("node") and os.environ.get("NODE_PATH")), reason="needs Node, and NODE_PATH with playwright-core")]
+    not (shutil.which("node") and os.environ.get("NODE_PATH")),
+    reason="needs Node, and NODE_PATH for playwright-core")]
 
 
 def test_every_section_works_without_an_error_or_an_outside_request(tmp_path):
@@ -27,7 +28,7 @@ def test_every_section_works_without_an_error_or_an_outside_request(tmp_path):
     seen = json.loads(ran.stdout)
     assert "failed" not in seen, seen
     assert seen["errors"] == [] and seen["outside"] == []
-    assert seen["still"] and seen["moved"] and seen["sections"]["own"]
+    assert seen["still"] and seen["moved"] and seen["sections"]["own"] and seen["sections"]["trace"]
     assert seen["first"] <= 1000 and seen["drag"] <= 60 and seen["judged"] <= 3000  # on a busy machine
     assert seen["old"] == 6 and "names no section" in seen["none"]
     assert seen["narrow"] <= 400 and "goal=" in seen["link"]

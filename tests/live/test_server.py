@@ -24,7 +24,7 @@ def server():
 
 
 def request(server, method, path, body=None, token=True, **headers):
-    connection = http.client.HTTPConnection(*server.server_address, timeout=20)
+    connection = http.client.HTTPConnection(live_server.HOST, server.server_address[1], timeout=20)
     connection.request(method, f"{path}?token={server.token}" if token else path, body, headers)
     reply = connection.getresponse()
     return reply.status, reply.read(), reply.headers
@@ -54,7 +54,7 @@ def test_a_section_is_answered(server):
 
 
 def test_answers_do_not_wait_for_each_other_on_one_connection(server):
-    connection = http.client.HTTPConnection(*server.server_address, timeout=20)
+    connection = http.client.HTTPConnection(live_server.HOST, server.server_address[1], timeout=20)
     body, times = json.dumps({"points": POINTS, "K": 1}), []
     for _ in range(15):
         begun = time.perf_counter()

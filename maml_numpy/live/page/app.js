@@ -4,9 +4,10 @@ import * as train from "./train.js";
 import * as check from "./check.js";
 import * as characters from "./characters.js";
 import * as navigation from "./navigation.js";
-import {$, say, remember, state, ask} from "./shared.js";
+import {$, say, remember, state} from "./shared.js";
 
-const sections = {adapt, train, check, characters, navigation};
+const trace = {begin() {}};  // words alone
+const sections = {adapt, train, check, trace, characters, navigation};
 const begun = new Set();
 
 function show() {
@@ -37,5 +38,4 @@ $("copy").addEventListener("click", async () => {
 });
 document.addEventListener("dragover", event => event.preventDefault());
 document.addEventListener("drop", event => event.preventDefault());
-export {ask};
 show();
