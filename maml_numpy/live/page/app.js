@@ -4,13 +4,14 @@ import * as train from "./train.js";
 import * as check from "./check.js";
 import * as characters from "./characters.js";
 import * as navigation from "./navigation.js";
-import {$, say, remember, state} from "./shared.js";
+import {$, say, remember, hash, state} from "./shared.js";
 
 const trace = {begin() {}};  // words alone
 const sections = {adapt, train, check, trace, characters, navigation};
 const begun = new Set();
 
 function show() {
+  clearTimeout(state.timer);
   const [name, words = ""] = location.hash.slice(1).split("?", 2);
   const chosen = sections[name] ? name : "adapt";
   if (name && !sections[name]) say(`This link names no section of this page: ${name.slice(0, 30)}.`, true);
@@ -33,7 +34,7 @@ function show() {
 window.addEventListener("hashchange", show);
 window.addEventListener("error", event => say(`The page has a fault: ${event.message}.`, true));
 $("copy").addEventListener("click", async () => {
-  const link = location.origin + location.pathname + location.hash;
+  const link = location.origin + location.pathname + hash();
   try { await navigator.clipboard.writeText(link); say("The link is copied."); } catch { say(`The link: ${link}`); }
 });
 document.addEventListener("dragover", event => event.preventDefault());

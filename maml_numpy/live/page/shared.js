@@ -46,8 +46,11 @@ export function remember(section, words) {
   if (words !== undefined) state.query[section] = words;
   if (state.section !== section) return;
   state.written = state.query[section] || "";
-  history.replaceState(null, "", location.search + "#" + section + (state.written ? "?" + state.written : ""));
+  clearTimeout(state.timer);  // browsers refuse more than a few changes of the address a second
+  state.timer = setTimeout(() => history.replaceState(null, "", location.search + hash()), 200);
 }
+
+export const hash = () => "#" + state.section + (state.written ? "?" + state.written : "");
 
 export function wanted(query, name, least, most, usual) {
   // A number of the address; what is none, or out of range, is said and replaced.
