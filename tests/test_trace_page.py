@@ -8,7 +8,7 @@ import pytest
 from test_trace import OBJECTIVE, QUERY, SUPPORT, THETA, TWIN, trace  # type: ignore[import-not-found]
 
 from maml_numpy.algorithms import MAML
-from maml_numpy.cli import trace as command
+from maml_numpy.cli import follow as command
 from maml_numpy.trace.data import ALPHA, COLUMNS, ROWS, steps
 
 OBJECTIVES = {"ReLU": OBJECTIVE, "tanh": TWIN}

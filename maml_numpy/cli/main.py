@@ -11,7 +11,8 @@ from . import console
 COMMANDS = {"train": "train an experiment, test it, or adapt it to points of your own",
             "gradcheck": "prove every derivative, or those of a layer of your own",
             "exercise": "fill in the statements of a rule, and have each answer judged alone",
-            "trace": "write a page that steps through one meta-gradient, number by number"}
+            "follow": "write a page that steps through one meta-gradient, number by number",
+            "live": "open the live page, which computes on this machine"}
 
 
 def usage() -> str:

@@ -19,11 +19,13 @@ CHILD = "import sys; sys.path[:0] = {path!r}; from maml_numpy.exercise.{what} im
 
 
 class Verdict(NamedTuple):
-    """right: whether all that is checked agrees. words: one line. tensors: what the answer makes wrong."""
+    """right: whether all that is checked agrees. words: one line. tensors: what the answer makes wrong.
+    failed: subject, tensor and reason of each check that fails."""
 
     right: bool
     words: str
     tensors: Sequence[str] = ()
+    failed: Sequence[Sequence[str]] = ()
 
 
 def judged(module: str, source: str, one: Statement, answer: str, only: Sequence[str], seconds: float = SECONDS
@@ -93,11 +95,11 @@ def verdict(found: Mapping[str, Any]) -> Verdict:
     like = f"; the same comes of the right statement {found['like']}" if found["like"] else ""
     raised = next((reason for _, _, reason in found["failed"] if "Error" in reason), "")
     if raised:
-        return Verdict(False, f"wrong: {raised:.200}{like}")
+        return Verdict(False, f"wrong: {raised:.200}{like}", (), found["failed"])
     why: dict[str, str] = {}
     for _, tensor, reason in found["failed"]:
         words = reason.partition("differs: ")[2] or reason * (reason != "differs")
         why[tensor] = why.get(tensor) or words
     shown = [f"{tensor} ({words})" if words else tensor for tensor, words in list(why.items())[:SHOWN]]
     more = f" and {len(why) - SHOWN} more" if len(why) > SHOWN else ""
-    return Verdict(False, f"makes wrong: {', '.join(shown)}{more}{like}", list(why))
+    return Verdict(False, f"makes wrong: {', '.join(shown)}{more}{like}", list(why), found["failed"])

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..backend import Array
 from ..runs.files import write_text
-from ..tasks.rows import NUMBER, number, read_rows
+from ..tasks.rows import NUMBER, number, parse_rows, read_rows
 
 HINT = "write two numbers a line, separated by a comma, a semicolon, a tab or a space"
 
@@ -22,7 +22,16 @@ def read_points(path: Path) -> tuple[Array, Array]:
     Raises ValueError, naming the path and the line, for a row that is not two finite numbers, an x that occurs twice
     or a file without rows; OSError for a file that cannot be read.
     """
-    separator, rows = read_rows(path, HINT)
+    return points_of(*read_rows(path, HINT), str(path))
+
+
+def parse_points(content: str, path: str) -> tuple[Array, Array]:
+    """Read x and y as `read_points` does, from text. path: what to call it. Raises ValueError as that does."""
+    return points_of(*parse_rows(content, path, HINT), path)
+
+
+def points_of(separator: str, rows: Sequence[tuple[int, list[str]]], path: str) -> tuple[Array, Array]:
+    """x and y of rows; see `read_points`."""
     lines: dict[float, int] = {}
     points = []
     for line, cells in rows:

@@ -23,9 +23,17 @@ def read_rows(path: Path, hint: str) -> tuple[str, list[tuple[int, list[str]]]]:
         raise ValueError(f"{path}: larger than {LARGEST // 10**6} MB, which no list of points is")
     try:
         content = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: no CSV text file ({error}); {hint}") from error
+    return parse_rows(content, str(path), hint)
+
+
+def parse_rows(content: str, path: str, hint: str) -> tuple[str, list[tuple[int, list[str]]]]:
+    """What `read_rows` gives, of text. path: what to call it. Raises ValueError for what is no CSV."""
+    try:
         separator = next((mark for mark in "\t;," if mark in content), " ")
         rows = list(csv.reader(io.StringIO(content), delimiter=separator, skipinitialspace=True))
-    except (UnicodeDecodeError, csv.Error) as error:
+    except csv.Error as error:
         raise ValueError(f"{path}: no CSV text file ({error}); {hint}") from error
     stripped = [[cell.strip() for cell in row if cell.strip() or separator != " "] for row in rows]
     return separator, [(line, cells) for line, cells in enumerate(stripped, 1) if any(cells)]

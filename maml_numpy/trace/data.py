@@ -5,8 +5,10 @@ The example is that of derivations/11_trace.md: one input, two hidden units, one
 
 import copy
 import inspect
+import json
 import re
 from functools import cache
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -219,3 +221,9 @@ def data() -> dict[str, Any]:
     known = entries()
     return {"rows": ROWS, "columns": COLUMNS, "steps": found,
             "equations": {label: [known[label].equation, f"{known[label].note}.md"] for label in sorted(used)}}
+
+
+def page() -> str:
+    """One HTML file that shows it and needs nothing else."""
+    text = json.dumps(data()).replace("</", "<\\/")
+    return Path(__file__).with_name("page.html").read_text(encoding="utf-8").replace("/*DATA*/", text)
