@@ -53,4 +53,5 @@ def test_the_page_is_one_file(tmp_path, capsys):
     assert command.main(["--out", str(tmp_path / "none" / "\0")]) != 0
     (tmp_path / "folder").mkdir()
     assert command.main(["--out", str(tmp_path / "folder")]) != 0
-    assert "Traceback" not in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert "Traceback" not in err and err.count("\n") == 2  # a line each
