@@ -10,12 +10,13 @@ from maml_numpy.cli.console import Parser, check_writable, guarded
 
 STYLE: Any = {"mathtext.fontset": "cm", "font.family": "DejaVu Sans", "font.size": 10, "axes.titlesize": 11,
               "figure.constrained_layout.w_pad": 0.12, "figure.constrained_layout.h_pad": 0.08}
+# name -> its module in drawings/
 FIGURES = {"backward_is_a_function": "network", "patterns": "patterns", "trace": "trace", "dense": "layers",
            "activations": "layers", "losses": "layers", "sweeps": "network", "inner": "inner", "maml": "inner",
            "adam": "outer", "repeated_steps": "outer", "rates": "outer", "reptile": "outer", "ppo_clip": "policy",
            "advantages": "policy", "trust_region": "policy", "convolution": "convolution", "temperatures": "codes",
            "gumbel_simplex": "codes", "replay": "replay", "projections": "normalisation", "characters": "characters",
-           "estimators": "estimators", "implicit": "implicit", "attention": "attention"}  # name -> its module in drawings/
+           "estimators": "estimators", "implicit": "implicit", "attention": "attention"}
 
 
 def run(argv: Sequence[str]) -> int:
