@@ -57,7 +57,7 @@ def front() -> str:
             target, kind = f"{value.__module__}.{name}", "class" if inspect.isclass(value) else "func"
         said = " ".join((inspect.getdoc(value) or "").split("\n\n")[0].split())
         parts += [f"   * - :py:{kind}:`mn.{name} <{target}>`", f"     - {first_sentence(said)}"]
-    return "\n".join([*parts, "", ".. toctree::", "", *(f"   {name}" for name in TITLES), ""])
+    return "\n".join([*parts, "", ".. toctree::", "   :titlesonly:", "", *(f"   {name}" for name in TITLES), ""])
 
 
 def first_sentence(said: str) -> str:

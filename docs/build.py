@@ -8,6 +8,7 @@ KaTeX, which is pinned, checked and kept in build/.
 import argparse
 import base64
 import hashlib
+import io
 import os
 import re
 import shutil
@@ -20,9 +21,14 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
+sys.path[:0] = [str(ROOT), str(HERE)]  # the library of this clone, and what stands beside this file
+
+import api  # noqa: E402  (found through the line above)
+from check import problems  # noqa: E402
 KATEX_VERSION = "0.19.1"
 KATEX_URL = f"https://registry.npmjs.org/katex/-/katex-{KATEX_VERSION}.tgz"
-KATEX_SHA512 = "jG8uKntjSEcm2EpQOh0XturpPuuC9r3Sq5HLHdsFdWZT27E672SF19QEi+of0/YeOy15lDgRhKvr5614uRrEfA=="  # npm's integrity
+# "integrity" in https://registry.npmjs.org/katex/VERSION
+KATEX_SHA512 = "jG8uKntjSEcm2EpQOh0XturpPuuC9r3Sq5HLHdsFdWZT27E672SF19QEi+of0/YeOy15lDgRhKvr5614uRrEfA=="
 FIRST = ["README", "opening"]  # the notes' first pages
 LAST = ["exercises", "answers", "results"]
 
@@ -45,21 +51,17 @@ def katex(cache: Path) -> Path:
             raise BuildError(f"{KATEX_URL} is not the package that this build expects: its SHA-512 differs")
         cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=cache) as scratch:
-            unpack(packed, Path(scratch) / "katex")
-            Path(scratch, "all").mkdir()
-            shutil.move(str(Path(scratch) / "katex"), str(Path(scratch) / "all" / "katex"))
-            os.replace(Path(scratch) / "all", folder)
+            unpack(packed, Path(scratch) / "whole" / "katex")
+            os.replace(Path(scratch) / "whole", folder)  # whole or not at all
     return folder
 
 
 def unpack(packed: bytes, folder: Path) -> None:
     """Of the npm package: the script, the style, and the fonts in the one format that every browser reads."""
-    import io
     with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
         for member in tar:
             path = Path(member.name)
-            wanted = path.name in ("katex.min.js", "katex.min.css") or path.suffix == ".woff2" or member.name.endswith(
-                "package/LICENSE")
+            wanted = path.name in ("katex.min.js", "katex.min.css", "LICENSE") or path.suffix == ".woff2"
             content = tar.extractfile(member) if wanted else None
             if content:
                 to = folder / ("fonts" if path.suffix == ".woff2" else "") / path.name
@@ -80,10 +82,9 @@ def lay_out(pages: Path) -> None:
     contents = [("Notes", [f"derivations/{name}" for name in [*FIRST, *numbered]]),
                 ("More", ["COURSE", *(f"derivations/{name}" for name in others)]),
                 ("Reference", ["api/index", "CONTRIBUTING", "CHANGELOG"])]
-    trees = "".join(f"\n```{{toctree}}\n:hidden:\n:caption: {caption}\n\n" + "\n".join(names) + "\n```\n"
+    trees = "".join("\n".join(["", "```{toctree}", ":hidden:", ":titlesonly:", f":caption: {caption}", "", *names, "```", ""])
                     for caption, names in contents)
     (pages / "index.md").write_text((ROOT / "README.md").read_text() + trees)
-    import api
     api.write(pages / "api")
 
 
@@ -95,15 +96,13 @@ def build(out: Path, cache: Path) -> None:
         from sphinx.cmd.build import build_main
     except ImportError as error:
         raise BuildError(f'Sphinx is missing ({error}): python -m pip install -e ".[docs]"') from error
-    from check import problems
     os.environ["MAML_NUMPY_KATEX"] = str(katex(cache))
-    sys.path.insert(0, str(ROOT))
     with tempfile.TemporaryDirectory() as scratch:
         pages = Path(scratch) / "pages"
         pages.mkdir()
         lay_out(pages)
-        if build_main(["-q", "-W", "--keep-going", "-E", "-b", "html", "-c", str(HERE), "-d", str(Path(scratch) / "trees"),
-                       str(pages), str(out)]):
+        if build_main(["-q", "-W", "-E", "-b", "html", "-c", str(HERE), "-d", str(Path(scratch) / "trees"), str(pages),
+                       str(out)]):
             raise BuildError("Sphinx found mistakes; see above")
     (out / ".nojekyll").touch()  # GitHub Pages would leave out folders that begin with _
     found = problems(out)

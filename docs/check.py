@@ -7,8 +7,13 @@ from urllib.parse import unquote, urlsplit
 
 LOADS = {"img": "src", "script": "src", "iframe": "src", "source": "src", "video": "src", "audio": "src",
          "embed": "src", "object": "data", "input": "src", "image": "href", "use": "href"}
-LINKS_THAT_LOAD = {"stylesheet", "icon", "preload", "prefetch", "preconnect", "dns-prefetch", "modulepreload", "manifest"}
+LINKS_THAT_LOAD = {"stylesheet", "icon", "preload", "prefetch", "preconnect", "dns-prefetch", "modulepreload",
+                   "manifest"}
 URL = re.compile(r"url\(\s*['\"]?([^'\")]+)|@import\s+['\"]([^'\"]+)")
+
+FAILED = re.compile(r'<span class="katex-error" title="([^"]*)"')
+# what formulas are made of: most of a page, and nothing in it leads anywhere
+PLAIN = re.compile(r'</?(?:span|semantics|annotation|m[a-z]+)(?: (?:class|style|aria-hidden)="[^"(]*")*>')
 
 
 class Page(HTMLParser):
@@ -19,9 +24,9 @@ class Page(HTMLParser):
         self.loads: list[str] = []
         self.leads: list[str] = []
         self.targets: set[str] = set()
-        self.failed: list[str] = []
-        self.formulas = 0
-        self.feed(text)
+        self.failed = FAILED.findall(text)
+        self.formulas = text.count('class="katex"')
+        self.feed(PLAIN.sub("", text))
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         at = {name: value or "" for name, value in attrs}
@@ -34,10 +39,6 @@ class Page(HTMLParser):
         self.loads += [first or second for first, second in URL.findall(at.get("style", ""))]
         if tag == "a" and "href" in at:
             self.leads.append(at["href"])
-        classes = at.get("class", "").split()
-        self.formulas += "katex" in classes
-        if "katex-error" in classes:
-            self.failed.append(at.get("title", "?"))
 
 
 def problems(site: Path) -> list[str]:

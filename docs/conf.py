@@ -32,9 +32,8 @@ katex_prerender = True
 katex_css_path, katex_js_path = "katex/katex.min.css", str(KATEX / "katex" / "katex.min.js")
 
 autodoc_member_order = "bysource"
-autodoc_typehints_format = "short"
+autodoc_typehints = "none"  # the docstrings give shapes, which say more
 python_maximum_signature_line_length = 100
-python_use_unqualified_type_names = True
 
 html_theme = "furo"
 html_title = "maml_numpy"
@@ -59,9 +58,9 @@ def inline_math(app, docname, source):
 
 def name_equations(app, doctree):
     """Make each display with a label the target of links to `#label`, and remember its page."""
-    for block in doctree.findall(nodes.math_block):
+    for block in list(doctree.findall(nodes.math_block)):
         for label in TAG.findall(block.astext()):
-            block["ids"].append(label)
+            block.parent.insert(block.parent.index(block), nodes.target("", "", ids=[label]))
             labels(app.env)[label] = app.env.docname
 
 

@@ -4,19 +4,22 @@ import re
 from typing import Iterable
 
 ITEM = re.compile(r"(\*{0,2}[A-Za-z_][\w.\[\]]*(?:(?:, | and )\*{0,2}[A-Za-z_][\w.\[\]]*)*)(?: \([^()]*\))?: (.*)")
-CODE = re.compile(r"(`[^`]+`)")
+CODE = re.compile(r"(`[^`]+`|derivations/\w+\.md)")
 SPECIAL = re.compile(r"([*_|\\])")
 NAME = re.compile(r"[A-Za-z_]\w*(\.\w+)*")
 
 
 def text(line: str) -> str:
-    """One line: code as a literal, or as a link where it names something documented; everything else as it stands."""
+    """One line: code as a literal, or as a link where it names something documented or a note."""
     parts = CODE.split(line)
-    return "".join(code(part[1:-1]) if place % 2 else SPECIAL.sub(r"\\\1", part) for place, part in enumerate(parts))
+    return "".join(code(part) if place % 2 else SPECIAL.sub(r"\\\1", part) for place, part in enumerate(parts))
 
 
-def code(words: str) -> str:
-    """`words` as code. A backslash and a blank end it, so that a letter may follow."""
+def code(part: str) -> str:
+    """What stands between backticks, or a note's path. A backslash and a blank end it, so that a letter may follow."""
+    if not part.startswith("`"):
+        return f":doc:`{part} </{part.removesuffix('.md')}>`\\ "
+    words = part[1:-1]
     return (f":py:obj:`{words}`" if NAME.fullmatch(words) else f"``{words.strip()}``") + "\\ "
 
 
