@@ -73,7 +73,8 @@ def unpack(packed: bytes, folder: Path) -> None:
 
 def lay_out(pages: Path) -> None:
     """Copy what the site shows into `pages`, and write its table of contents."""
-    shutil.copytree(ROOT / "derivations", pages / "derivations", ignore=shutil.ignore_patterns("__pycache__"))
+    for folder in ("derivations", "docs/notebooks"):
+        shutil.copytree(ROOT / folder, pages / folder, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("COURSE.md", "CONTRIBUTING.md", "CHANGELOG.md", "CITATION.cff", "LICENSE"):
         shutil.copy(ROOT / name, pages)
     found = {path.stem for path in (pages / "derivations").glob("*.md")}
