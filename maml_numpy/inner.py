@@ -53,15 +53,15 @@ def step(objective: Objective, theta: Any, batch: Any, alpha: Rate, second_order
         if getattr(theta_bar, "shape", shape) != shape:
             raise ValueError(f"theta_bar must be {shape}: tasks, parameters; got {theta_bar.shape}")
         alpha_bar = cotangent(alpha, theta_bar, dtheta)
-        last = shared and second_order and gathers(theta_bar)  # the sum over tasks
-        carried = theta_bar.sum(axis=0) if shared and not last else theta_bar  # (inner.4)
+        sum_last = shared and second_order and gathers(theta_bar)
+        carried = theta_bar.sum(axis=0) if shared and not sum_last else theta_bar  # (inner.4)
         if not second_order:
             return Cotangents(carried, (None,), (alpha_bar,))  # (inner.5)
         dtheta_bar = -alpha * theta_bar  # (inner.2)
         theta_bar = like(carried)
         psi_bar = objective.second_order(record, dtheta_bar, theta_bar)  # (inner.6)
         theta_bar += carried  # (inner.3)
-        return Cotangents(theta_bar.sum(axis=0) if last else theta_bar, (psi_bar,), (alpha_bar,))
+        return Cotangents(theta_bar.sum(axis=0) if sum_last else theta_bar, (psi_bar,), (alpha_bar,))
     return theta_next, pullback
 
 

@@ -85,7 +85,7 @@ def test_imports_run_one_way():
     floors = ["backend", "parameters", "batch", "initialisers", "layers", "losses", "rates", "low_rank", "network",
               "classification", "objectives", "learned_loss", "proximal", "solvers", "inner", "algorithms", "replay",
               "optim", "training", "runs", "tasks", "results", "rl", "video", "sequence", "learner", "experiments",
-              "gradcheck", "exercise", "cli",
+              "gradcheck", "exercise", "trace", "live", "cli",
               "__init__", "__main__"]
     for path in PACKAGE.rglob("*.py"):
         room = path.relative_to(PACKAGE).parts[0].removesuffix(".py")

@@ -141,7 +141,7 @@ def test_policies_and_predictors_load_too(tmp_path, rng):
 
 @pytest.mark.parametrize("source, method, words", [
     ("two_phase", None, "no parameters of two_phase come with the package"),
-    ("sinusoid", "fomaml", "unknown method 'fomaml'"), ("sinusoids", None, "no such file")])
+    ("sinusoid", "reptile", "unknown method 'reptile'"), ("sinusoids", None, "no such file")])
 def test_what_does_not_come_with_the_package_is_said(tmp_path, monkeypatch, source, method, words):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ValueError, match=words):

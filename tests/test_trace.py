@@ -8,17 +8,14 @@ import pytest
 
 from maml_numpy import inner
 from maml_numpy.algorithms import MAML
-from maml_numpy.batch import Batch
 from maml_numpy.layers import ReLU, Tanh
 from maml_numpy.losses import MSE
 from maml_numpy.network import mlp
 from maml_numpy.objectives import Supervised
+from maml_numpy.trace.data import ALPHA, QUERY, SUPPORT, THETA
 
 NOTE = Path(__file__).parents[1] / "derivations" / "11_trace.md"
-ALPHA = 0.1
 OBJECTIVE, TWIN = (Supervised(mlp([1, 2, 1], activation, taps=("dense1",)), MSE()) for activation in (ReLU, Tanh))
-THETA = np.array([1.0, -1.0, 0.0, 2.0, 2.0, -1.0, 0.0])  # dense1.W, dense1.b, dense2.W, dense2.b
-SUPPORT, QUERY = (Batch(np.full((1, 1, 1), x), np.full((1, 1, 1), y)) for x, y in ((1.0, 0.5), (1.5, 0.475)))
 
 
 def trace(objective):

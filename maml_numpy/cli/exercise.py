@@ -9,34 +9,10 @@ import time
 from pathlib import Path
 from typing import Iterator, Sequence
 
-from ..exercise.judge import example, judged
-from ..exercise.sheets import (PACKAGE, Answer, answers, find, is_open, labelled, modules, section, shapes, sheet,
-                               statements)
+from ..exercise.judge import hint, judged, rooms
+from ..exercise.sheets import Answer, answers, find, is_open, modules, place, sheet, statements
 from ..runs.files import write_text
 from .console import Parser, check_writable, guarded
-
-ROOMS = {  # what the subjects begin with that judge a module, where that is not its name, or fewer of them are enough
-    "maml": ("maml, MAML", "maml, tanh MSE", "fomaml"), "inner": ("inner", "fomaml"), "rates": ("meta_sgd", "lslr"),
-    "daml": ("daml, DAML", "daml, tanh MSE, K = 1", "daml, tanh MSE, K = 2", "daml, ReLU L1, K = 2"),
-    "low_rank": ("factors",), "products": ("dense", "factors"), "solvers": ("implicit", "trust_region"),
-    "rl/training": ("returns",), "video/training": ("predictor, temperature",), "squares": ("predictor, floor",),
-    "regression": ("attention, the best step",), "program": ("replay, program",), "attention": ("attention, S",),
-    "meta": ("meta_policy",), "meta_updates": ("meta_policy",), "judge": ("dense",),
-    "mdp": ("enumeration, MDP 1", "enumeration, MDP 2"), "enumeration": ("enumeration, MDP 1", "enumeration, MDP 2"),
-    "softmax": ("softmax", "classification"), "pooling": ("pooling", "convolution and pooling"),
-    "convolution": ("convolution, Convolution(5", "convolution, Convolution(4, 5, 4, 7, stride=2, padding=1), shared")}
-
-
-def rooms(name: str) -> tuple[str, ...]:
-    """What the subjects begin with that check a module."""
-    return ROOMS.get(name, (name,))
-
-
-def place(name: str) -> tuple[str, str]:
-    """The dotted name of a module, and its source."""
-    file = find(name)
-    return ("maml_numpy." + ".".join(file.relative_to(PACKAGE).with_suffix("").parts),
-            file.read_text(encoding="utf-8"))
 
 
 def verdicts(name: str, given: Sequence[Answer]) -> Iterator[dict[str, str]]:
@@ -66,45 +42,39 @@ def check(path: Path, as_json: bool) -> int:
     return 0 if counts["right"] == len(rows) else 1
 
 
+def saves(path: Path) -> Iterator[str]:
+    """The text of a file, now and at every save that changes it; never ends."""
+    saved: int | None = None
+    text: str | None = None
+    while True:
+        if path.is_file() and (now := path.stat().st_mtime_ns) != saved:
+            saved, known, text = now, text, path.read_text(encoding="utf-8")
+            if text != known:
+                yield text
+        time.sleep(0.2)
+
+
 def watch(path: Path) -> int:
     """Judge a sheet at every save, what has changed since the last; ends when all is right, or interrupted."""
     before: dict[tuple[str, ...], Answer] = {}
     states: dict[tuple[str, ...], str] = {}
-    saved = text = None
-    while True:
-        if path.is_file() and (now := path.stat().st_mtime_ns) != saved:
-            saved = now
-            if (read := path.read_text(encoding="utf-8")) != text:
-                text = read
-                try:
-                    name, given = answers(read)
-                except ValueError as error:  # saved half-way, perhaps
-                    print(error, flush=True)
-                    continue
-                changed = [answer for answer in given if before.get(answer.labels) != answer]
-                for answer, row in zip(changed, verdicts(name, changed)):
-                    states[answer.labels] = row["state"]
-                    if before or row["state"] != "open":
-                        print(f"{row['label']:<28} {row['words']}", flush=True)
-                before = {answer.labels: answer for answer in given}
-                right = sum(state == "right" for state in states.values())
-                print(f"{right} of {len(states)} right; waiting for the next save, Ctrl-C ends", flush=True)
-                if right == len(states):
-                    return 0
-        time.sleep(0.2)
-
-
-def hint(name: str, label: str, what: str) -> list[str]:
-    """A hint as lines. what: "section", "shapes" or "numbers", each saying more than the one before."""
-    if what == "section":
-        return [*section(name, label), f"more: --hint {label} shapes"]
-    if what == "shapes":
-        return [*shapes(name, label), f"more: --hint {label} numbers"]
-    if what != "numbers":
-        raise ValueError(f"a hint is section, shapes or numbers, not {what!r:.40}")
-    module, source = place(name)
-    return (example(module, source, labelled(name, label), rooms(name))
-            or ["no check reaches this statement with numbers of its own"])
+    for text in saves(path):
+        try:
+            name, given = answers(text)
+        except ValueError as error:  # saved half-way, perhaps
+            print(error, flush=True)
+            continue
+        changed = [answer for answer in given if before.get(answer.labels) != answer]
+        for answer, row in zip(changed, verdicts(name, changed)):
+            states[answer.labels] = row["state"]
+            if before or row["state"] != "open":
+                print(f"{row['label']:<28} {row['words']}", flush=True)
+        before = {answer.labels: answer for answer in given}
+        right = sum(state == "right" for state in states.values())
+        print(f"{right} of {len(states)} right; waiting for the next save, Ctrl-C ends", flush=True)
+        if right == len(states):
+            break
+    return 0
 
 
 def run(argv: Sequence[str]) -> int:

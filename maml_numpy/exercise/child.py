@@ -8,6 +8,7 @@ from functools import partial
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from importlib.util import spec_from_loader
+from itertools import zip_longest
 from typing import Any, Iterator
 
 OTHER = "differs: consistent in itself, but not what the library computes"
@@ -126,8 +127,8 @@ def like(function: Any, task: Any, claims: Any, outcome: list[Any]) -> str:
     for words, source in task["mistakes"]:
         try:
             with swapped(function, source, task["function"]) as possible:
-                others = iter(outcome_of(claims)) if possible else iter(())
-                if all(alike(one, next(others, (None, ("", one[1])))[1]) for _, one in outcome):
+                pairs = zip_longest(outcome, outcome_of(claims) if possible else ())
+                if all(one and other and alike(one[1], other[1]) for one, other in pairs):
                     return str(words)
         except Exception:
             continue

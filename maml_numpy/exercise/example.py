@@ -8,33 +8,22 @@ import ast
 import builtins
 import json
 import sys
-import textwrap
-from typing import TYPE_CHECKING, Any, Sequence
+from typing import Any, Sequence
 
 import numpy as np
 
 from .child import Replaced
 
-if TYPE_CHECKING:
-    from .sheets import Statement
-
 LEAST = 4  # entries of a result that is shown, if there is one of so many
 
 
-def watched(source: str, one: "Statement") -> str:
-    """The source with two more calls around a statement, which say what it is given and what comes of it."""
-    lines = source.splitlines()
-    text = "\n".join(lines[one.first:one.last + 1])
-    pad = text[:len(text) - len(text.lstrip())]
-    node: Any = ast.parse(textwrap.dedent(text) if not text.lstrip().startswith("return")
-                          else f"def f():\n{textwrap.indent(textwrap.dedent(text), ' ')}").body[0]
-    node = node.body[0] if isinstance(node, ast.FunctionDef) else node
-    before = f"{pad}seen_.given({reads(node)!r}, globals(), locals())"
+def watched(statement: str) -> str:
+    """A statement with two more calls around it, which say what it is given and what comes of it."""
+    node: Any = ast.parse(statement).body[0]
+    before = f"seen_.given({reads(node)!r}, globals(), locals())"
     if isinstance(node, ast.Return):
-        body = [f"{pad}return seen_.asked({'result'!r}, {ast.unparse(node.value)})"]  # type: ignore[arg-type]
-    else:
-        body = text.splitlines() + [f"{pad}seen_.asked({name!r}, {name})" for name in writes(node)]
-    return "\n".join(lines[:one.first] + [before, *body] + lines[one.last + 1:]) + "\n"
+        return f"{before}\nreturn seen_.asked('result', {ast.unparse(node.value)})"  # type: ignore[arg-type]
+    return "\n".join([before, statement, *(f"seen_.asked({name!r}, {name})" for name in writes(node))])
 
 
 def reads(node: ast.AST) -> list[str]:

@@ -9,13 +9,23 @@ from typing import Any, Mapping, NamedTuple, Sequence
 
 from .example import watched
 from .mistakes import mistakes
-from .sheets import Statement, function_of, with_answer
+from .sheets import Statement, function_of, labelled, place, section, shapes, text_of, with_answer
 
 PROBE = 'raise AssertionError("reached")'
 SHOWN = 4  # tensors that a verdict names
 UNREACHED = "cannot be judged alone: no check reaches it"
 SECONDS = 60.0  # after which an answer counts as one that does not end
 CHILD = "import sys; sys.path[:0] = {path!r}; from maml_numpy.exercise.{what} import main; main()"
+ROOMS = {  # what the subjects begin with that judge a module, where that is not its name, or fewer of them are enough
+    "maml": ("maml, MAML", "maml, tanh MSE", "fomaml"), "inner": ("inner", "fomaml"), "rates": ("meta_sgd", "lslr"),
+    "daml": ("daml, DAML", "daml, tanh MSE, K = 1", "daml, tanh MSE, K = 2", "daml, ReLU L1, K = 2"),
+    "low_rank": ("factors",), "products": ("dense", "factors"), "solvers": ("implicit", "trust_region"),
+    "rl/training": ("returns",), "video/training": ("predictor, temperature",), "squares": ("predictor, floor",),
+    "regression": ("attention, the best step",), "program": ("replay, program",), "attention": ("attention, S",),
+    "meta": ("meta_policy",), "meta_updates": ("meta_policy",), "judge": ("dense",),
+    "mdp": ("enumeration, MDP 1", "enumeration, MDP 2"), "enumeration": ("enumeration, MDP 1", "enumeration, MDP 2"),
+    "softmax": ("softmax", "classification"), "pooling": ("pooling", "convolution and pooling"),
+    "convolution": ("convolution, Convolution(5", "convolution, Convolution(4, 5, 4, 7, stride=2, padding=1), shared")}
 
 
 class Verdict(NamedTuple):
@@ -28,6 +38,11 @@ class Verdict(NamedTuple):
     failed: Sequence[Sequence[str]] = ()
 
 
+def rooms(name: str) -> tuple[str, ...]:
+    """What the subjects begin with that check a module."""
+    return ROOMS.get(name, (name,))
+
+
 def judged(module: str, source: str, one: Statement, answer: str, only: Sequence[str], seconds: float = SECONDS
            ) -> Verdict:
     """The verdict on an answer in the place of one statement, by the checks whose subjects begin with one of `only`.
@@ -35,14 +50,13 @@ def judged(module: str, source: str, one: Statement, answer: str, only: Sequence
     The process has an empty folder and a time limit; it runs what the answer says. An answer is right only where
     another statement, which raises, would be found out.
     """
-    lines = source.splitlines()
-    made = mistakes("\n".join(lines[one.first:one.last + 1]))
     try:
-        task = {"module": module, "source": with_answer(source, one, answer), "only": list(only), "right": source,
-                "probe": with_answer(source, one, PROBE), "function": function_of(source, one),
-                "mistakes": [[mistake.words, with_answer(source, one, mistake.text)] for mistake in made]}
+        changed = with_answer(source, one, answer)
     except ValueError as error:
         return Verdict(False, str(error))
+    task = {"module": module, "source": changed, "only": list(only), "right": source,
+            "probe": with_answer(source, one, PROBE), "function": function_of(source, one),
+            "mistakes": [[words, with_answer(source, one, text)] for words, text in mistakes(text_of(source, one))]}
     found = run(task, seconds)
     if isinstance(found, Verdict):
         return found
@@ -78,7 +92,8 @@ def in_child(what: str, task: str, seconds: float) -> Any:
 
 def example(module: str, source: str, one: Statement, only: Sequence[str], seconds: float = SECONDS) -> list[str]:
     """A small example of a statement, as lines: the shapes and numbers of what it reads and of what comes of it."""
-    task = json.dumps({"module": module, "source": watched(source, one), "only": list(only)})
+    task = json.dumps({"module": module, "source": with_answer(source, one, watched(text_of(source, one))),
+                       "only": list(only)})
     try:
         given, asked = json.loads(in_child("example", task, seconds).stdout.splitlines()[-1])
     except (IndexError, ValueError, subprocess.TimeoutExpired):
@@ -88,6 +103,19 @@ def example(module: str, source: str, one: Statement, only: Sequence[str], secon
         for name, shape, text in part:
             lines += [f"{words}: {name}, {tuple(shape)}", *(f"  {line}" for line in text.splitlines())]
     return lines if asked else []
+
+
+def hint(name: str, label: str, what: str) -> list[str]:
+    """A hint as lines. what: "section", "shapes" or "numbers", each saying more than the one before."""
+    if what == "section":
+        return [*section(name, label), f"more: --hint {label} shapes"]
+    if what == "shapes":
+        return [*shapes(name, label), f"more: --hint {label} numbers"]
+    if what != "numbers":
+        raise ValueError(f"a hint is section, shapes or numbers, not {what!r:.40}")
+    module, source = place(name)
+    return (example(module, source, labelled(name, label), rooms(name))
+            or ["no check reaches this statement with numbers of its own"])
 
 
 def verdict(found: Mapping[str, Any]) -> Verdict:

@@ -1,7 +1,6 @@
 """Typical mistakes made in a right statement, so that an answer which gives the same wrong numbers can be named."""
 
 import ast
-import textwrap
 from copy import deepcopy
 from typing import Any, Callable, Iterator, NamedTuple
 
@@ -21,27 +20,23 @@ class Mistake(NamedTuple):
 
 def mistakes(statement: str) -> list[Mistake]:
     """All mistakes of a statement, each once, the likeliest first."""
-    tree = ast.parse(_alone(textwrap.dedent(statement)))
+    tree = ast.parse(statement)
     found: dict[str, Mistake] = {}
     for kind in (_terms, _factors, _calls, _shapes, _names):
         for words, make in kind(tree):
-            text = _written(make())
-            if text != _written(tree):
+            text = ast.unparse(make())
+            if text != ast.unparse(tree) and _parses(text):
                 found.setdefault(text, Mistake(words, text))
     return list(found.values())[:MOST]
 
 
-def _alone(statement: str) -> str:
-    return f"def f():\n{textwrap.indent(statement, ' ')}" if statement.startswith("return") else statement
-
-
-def _written(tree: ast.Module) -> str:
-    body = tree.body[0].body if isinstance(tree.body[0], ast.FunctionDef) else tree.body
-    return "\n".join(map(ast.unparse, body))
-
-
-def _constant(node: ast.AST) -> bool:
-    return isinstance(node, ast.Constant)
+def _parses(text: str) -> bool:
+    """Whether something is Python; a starred argument is none in another place."""
+    try:
+        ast.parse(text)
+    except SyntaxError:
+        return False
+    return True
 
 
 def _replaced(tree: ast.Module, node: ast.AST, other: ast.AST) -> Callable[[], Any]:
@@ -75,7 +70,8 @@ def _terms(tree: ast.Module) -> Makes:
             yield f"without the term {ast.unparse(node.left)}", _replaced(tree, node, minus)
             yield f"with the sign of {ast.unparse(node.right)} turned", _replaced(
                 tree, node, ast.BinOp(node.left, turned, node.right))
-        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub) and not _constant(node.operand):
+        if (isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub)
+                and not isinstance(node.operand, ast.Constant)):
             yield f"with the sign of {ast.unparse(node.operand)} turned", _replaced(tree, node, node.operand)
     for one in ast.walk(tree):
         if isinstance(one, ast.AugAssign) and isinstance(one.op, SIGNED):
@@ -118,14 +114,14 @@ def _calls(tree: ast.Module) -> Makes:
         if name in REDUCTIONS and isinstance(node.func, ast.Attribute):
             yield f"with a {REDUCTIONS[name]} for the {name}", _renamed(tree, node, REDUCTIONS[name])
             yield f"without the {name} of {ast.unparse(node.func.value)}", _replaced(tree, node, node.func.value)
-        if len(node.args) > 1 and not isinstance(node.args[0], ast.Starred):
+        if len(node.args) > 1:
             other = deepcopy(node)
             other.args[:2] = other.args[1::-1]
             yield f"with the first two arguments of {name} exchanged", _replaced(tree, node, other)
         if len(node.args) == 2:
-            for kept in (one for one in node.args if not isinstance(one, ast.Starred)):
+            for kept in node.args:
                 yield f"with {ast.unparse(kept)} alone for all of {ast.unparse(node)}", _replaced(tree, node, kept)
-        if len(node.args) == 1 and not node.keywords and not isinstance(node.args[0], ast.Starred):
+        if len(node.args) == 1 and not node.keywords:
             yield f"without {name} of {ast.unparse(node.args[0])}", _replaced(tree, node, node.args[0])
         if name == "where" and len(node.args) == 3:
             yield f"without the mask {ast.unparse(node.args[0])}", _replaced(tree, node, node.args[1])

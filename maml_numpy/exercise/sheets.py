@@ -59,6 +59,11 @@ def statements(source: str) -> list[Statement]:
     return [Statement(tuple(labels), *place) for place, labels in sorted(found.items())]
 
 
+def text_of(source: str, one: Statement) -> str:
+    """A statement as it stands in a source, without its indentation."""
+    return textwrap.dedent("\n".join(source.splitlines()[one.first:one.last + 1]))
+
+
 def function_of(source: str, one: Statement) -> list[str]:
     """The names of the classes around a statement and of the outermost function, or nothing outside of all."""
     path: list[str] = []
@@ -121,6 +126,13 @@ def find(name: str) -> Path:
     return known[name]
 
 
+def place(name: str) -> tuple[str, str]:
+    """The dotted name of a module, and its source."""
+    file = find(name)
+    return ("maml_numpy." + ".".join(file.relative_to(PACKAGE).with_suffix("").parts),
+            file.read_text(encoding="utf-8"))
+
+
 def answers(text: str) -> tuple[str, list[Answer]]:
     """The module's name, and what stands on a sheet for every label of it, in the order of the module.
 
@@ -156,7 +168,7 @@ def answers(text: str) -> tuple[str, list[Answer]]:
 def with_answer(source: str, one: Statement, answer: str) -> str:
     """The source with one statement replaced. Raises ValueError for an answer that does not parse, and for none."""
     try:
-        ast.parse(answer if not answer.startswith("return") else f"def f():\n{textwrap.indent(answer, ' ')}")
+        ast.parse(answer)
     except SyntaxError as error:
         raise ValueError(f"does not parse: {error.msg}") from None
     if not answer.strip():

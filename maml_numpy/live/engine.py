@@ -15,11 +15,11 @@ import numpy as np
 from ..algorithms import MAML, JointTraining
 from ..backend import Array
 from ..batch import Batch
-from ..cli.exercise import hint, place, rooms
-from ..exercise.judge import judged
-from ..exercise.sheets import modules, section, statements
+from ..exercise.judge import hint, judged, rooms
+from ..exercise.sheets import labelled, modules, place, section, statements, text_of
 from ..experiments.loading import load
 from ..initialisers import he_normal
+from ..layers.softmax import log_softmax
 from ..learner import Learner
 from ..network import Network
 from ..optim import Adam, AdamState
@@ -216,12 +216,11 @@ def exercises(asked: Mapping[str, Any]) -> dict[str, Any]:
     known = list(modules())
     name = str(asked.get("module") or "dense")
     _, source = place(name)
-    lines, found = source.splitlines(), []
+    found = []
     for one in statements(source):
-        text = textwrap.dedent("\n".join(lines[one.first:one.last + 1]))
         where = [line for label in one.labels for line in section(name, label)]
-        found.append({"label": " ".join(one.labels), "text": text, "first": one.first, "last": one.last,
-                      "equation": where})
+        found.append({"label": " ".join(one.labels), "text": text_of(source, one), "first": one.first,
+                      "last": one.last, "equation": where})
     return {"modules": known, "module": name, "source": source, "statements": found}
 
 
@@ -234,10 +233,8 @@ def check(asked: Mapping[str, Any]) -> dict[str, Any]:
     name, label, text = str(asked.get("module")), str(asked.get("label")), str(asked.get("text", ""))
     seconds = number(asked.get("seconds", SECONDS), "seconds", 0.1, SECONDS)
     module, source = place(name)
-    one = next((one for one in statements(source) if " ".join(one.labels) == label), None)
-    if one is None:
-        raise ValueError(f"{name} has no statement {label!r:.40}; choose one from the list")
-    verdict = judged(module, source, one, textwrap.dedent(text).strip("\n"), rooms(name), seconds)
+    one, answer = labelled(name, label.split(" ")[0]), textwrap.dedent(text).strip("\n")
+    verdict = judged(module, source, one, answer, rooms(name), seconds)
     return {"right": verdict.right, "words": verdict.words, "tensors": list(verdict.tensors),
             "failed": [list(row) for row in verdict.failed[:40]]}
 
@@ -274,8 +271,7 @@ def characters(asked: Mapping[str, Any]) -> dict[str, Any]:
     query, found = ink([asked.get("query")]), []
     for k in range(steps + 1):
         logits = learner.adapt(x, labels, k).predict(query)[0, :len(classes)]
-        share = np.exp(logits - logits.max(), dtype=float)
-        found.append((share / share.sum()).tolist())
+        found.append(log_softmax(logits.astype(float))[0].tolist())
     return {"probabilities": found, "pixels": query.reshape(SIDE, SIDE).tolist()}
 
 

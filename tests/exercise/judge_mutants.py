@@ -13,8 +13,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from mutate import mutated, mutations  # noqa: E402
 
-from maml_numpy.cli.exercise import place, rooms  # noqa: E402
 from maml_numpy.exercise import judge, sheets  # noqa: E402
+from maml_numpy.exercise.judge import rooms  # noqa: E402
+from maml_numpy.exercise.sheets import place  # noqa: E402
 
 EQUIVALENT = {  # (label, mutant): why the derivatives are the same
 }
@@ -25,9 +26,8 @@ def mutants():
     found = []
     for name in sheets.modules():
         _, source = place(name)
-        lines = source.splitlines()
         for one in sheets.statements(source):
-            text = textwrap.dedent("\n".join(lines[one.first:one.last + 1]))
+            text = sheets.text_of(source, one)
             whole = f"def f():\n{textwrap.indent(text, ' ')}"
             for index in range(len(list(mutations(ast.parse(whole))))):
                 body = ast.parse(mutated(whole, index)[3]).body[0].body

@@ -5,7 +5,6 @@ import json
 import re
 import subprocess
 import sys
-import textwrap
 import time
 
 import numpy as np
@@ -90,9 +89,9 @@ def test_answers_that_do_not_end_or_end_the_process_cost_their_time_alone():
 
 
 def test_what_no_check_reaches_is_never_right():
-    module, source = exercise.place("squares")
+    module, source = sheets.place("squares")
     one = sheets.statements(source)[0]
-    answer = textwrap.dedent("\n".join(source.splitlines()[one.first:one.last + 1]))
+    answer = sheets.text_of(source, one)
     verdict = judge.judged(module, source, one, answer, ("dense",))
     assert not verdict.right and verdict.words == judge.UNREACHED
 
@@ -158,9 +157,8 @@ def test_a_sheet_is_judged_again_at_every_save(tmp_path):
 @pytest.mark.long
 @pytest.mark.parametrize("name", MODULES)
 def test_every_original_is_right(name):
-    module, source = exercise.place(name)
-    lines = source.splitlines()
+    module, source = sheets.place(name)
     for one in sheets.statements(source):
-        answer = textwrap.dedent("\n".join(lines[one.first:one.last + 1]))
-        verdict = judge.judged(module, source, one, answer, exercise.rooms(name))
+        answer = sheets.text_of(source, one)
+        verdict = judge.judged(module, source, one, answer, judge.rooms(name))
         assert verdict.right, (one.labels, verdict.words)

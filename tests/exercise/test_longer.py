@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from maml_numpy.cli.exercise import place
 from maml_numpy.exercise import judge, sheets
+from maml_numpy.exercise.sheets import place
 
 NOTES = Path(__file__).parents[2] / "derivations"
 BUGS = {  # letter of the page -> module, label, what was put there, checks, tensors that fail, words
@@ -18,7 +18,7 @@ BUGS = {  # letter of the page -> module, label, what was put there, checks, ten
           "normalisation, BatchNorm(4)", {"x_bar"}, ""),
     "d": ("maml", "maml.1", "dloss = array_module(theta).full(T, weight, theta.real.dtype)", "maml, MAML(0.2)",
           {"dense1.W_bar", "dense1.b_bar", "dense2.W_bar", "dense2.b_bar"}, "right except for a factor 2"),
-    "e": ("inner", "inner.4", "carried = theta_bar.mean(axis=0) if shared and not last else theta_bar",
+    "e": ("inner", "inner.4", "carried = theta_bar.mean(axis=0) if shared and not sum_last else theta_bar",
           "inner, tanh MSE, K = 1, shared", {f"dense{i}.{part}_bar" for i in (1, 2, 3) for part in "Wb"}, ""),
     "f": ("softmax", "softmax.2", "return y * (v - (y * v).sum(axis=-2, keepdims=True))", "softmax, Softmax",
           {"dx", "dy_bar", "x_bar"}, "")}

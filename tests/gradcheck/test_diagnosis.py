@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from helpers.typical import TYPICAL
-from maml_numpy.cli import exercise
 from maml_numpy.exercise import judge, sheets
 from maml_numpy.gradcheck.check import GradcheckError, check_layer
 from maml_numpy.gradcheck.diagnosis import diagnosis
@@ -49,8 +48,8 @@ def test_a_failing_check_of_ones_own_layer_says_it():
 
 
 def judged(name, label, answer):
-    module, source = exercise.place(name)
-    return judge.judged(module, source, sheets.labelled(name, label), answer, exercise.rooms(name))
+    module, source = sheets.place(name)
+    return judge.judged(module, source, sheets.labelled(name, label), answer, judge.rooms(name))
 
 
 def names(mistake):

@@ -41,7 +41,7 @@ TYPICAL = [
     ("heads", "heads.2", "c = share @ X", "without the transpose of share"),
     # a mean for a sum, or the other way
     ("losses", "losses.1", "return (r * r).mean(axis=(-2, -1)) * _weight(r), MSECache(r)", "with a mean for the sum"),
-    ("inner", "inner.4", "carried = theta_bar.mean(axis=0) if shared and not last else theta_bar",
+    ("inner", "inner.4", "carried = theta_bar.mean(axis=0) if shared and not sum_last else theta_bar",
      "with a mean for the sum"),
     ("classification", "classification.2", "losses = -(true * log_p).sum(axis=(-2, -1))",
      "without dividing by y.shape[-2]"),
