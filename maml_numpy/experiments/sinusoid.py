@@ -30,14 +30,12 @@ PANELS = ("maml", "joint", UNTRAINED)  # of the methods trained together, those 
 
 
 @dataclass(frozen=True)
-class Config(Configuration):
-    """The hyper-parameters of one run; the defaults are the paper's, with fewer iterations."""
+class MethodsConfig(Configuration):
+    """What METHODS take of a configuration, whatever the tasks are."""
 
     iterations: int = option(40_000, "outer updates (the paper: 70,000)")
     T: int = option(25, "tasks in a meta-batch", least=1)
-    N: tuple[int, int] = option((10, 10), "range of the number of support examples, drawn for every meta-batch",
-                                least=1)
-    N_query: int = option(10, "query examples of each task", least=1)
+    N_query: int = option(10, "query examples of each task in training", least=1)
     K: int = option(1, "inner steps in training", least=1)
     every_step: bool = option(False, "measure the query loss after every inner step, not only after the last")
     alpha: float = option(0.01, "inner learning rate, in training and at test; 0 adapts nothing")
@@ -51,6 +49,14 @@ class Config(Configuration):
     reptile_alpha: float = option(0.02, "Reptile: inner learning rate, in training and at test")
     reptile_beta: float = option(0.1, "Reptile: outer step size, decayed linearly to 0", above=True, most=1)
     H: int = option(40, "width of the two hidden layers, in units", least=1)
+
+
+@dataclass(frozen=True)
+class Config(MethodsConfig):
+    """The hyper-parameters of one run; the defaults are the paper's, with fewer iterations."""
+
+    N: tuple[int, int] = option((10, 10), "range of the number of support examples, drawn for every meta-batch",
+                                least=1)
     init: str = option("truncated_normal", "distribution of the initial weights", choices=INITIALISERS)
     sigma: float = option(0.01, "standard deviation of the truncated normal, which is cut at two sigma", above=True)
     amplitude: tuple[float, float] = option((0.1, 5.0), "range of the sine waves' amplitude", least=-MOST)

@@ -15,7 +15,7 @@ from ..objectives import Supervised
 from ..results.figures import Panel, adaptation_panels
 from ..tasks.tables import Halves, Table, halves_of
 from . import sinusoid
-from .configuration import TEST_SEED, Configuration, option
+from .configuration import TEST_SEED, option
 from .regression import Draw, Regression, UnseenTasks
 
 if TYPE_CHECKING:
@@ -28,30 +28,18 @@ PANELS = 4  # tasks that are drawn
 
 
 @dataclass(frozen=True)
-class Config(Configuration):
+class Config(sinusoid.MethodsConfig):
     """The hyper-parameters of one run. Inputs and outputs are scaled to mean 0 and standard deviation 1."""
 
     iterations: int = option(10_000, "outer updates")
+    alpha: float = option(0.1, "inner learning rate, in training and at test; 0 adapts nothing")
+    decay: float = option(1.0, "fraction of the training, at its end, in which beta falls to 0 along a cosine", most=1)
+    reptile_alpha: float = option(0.1, "Reptile: inner learning rate, in training and at test")
     data: str = option("", "CSV file with a line of names and then rows: a task, inputs, outputs; squares of a "
                            "hillside where it is empty")
     outputs: int = option(1, "columns at the end that are to be predicted", least=1, most=1000)
     test_share: float = option(0.2, "share of the tasks that is kept for the test", above=True, most=0.9)
-    T: int = option(25, "tasks in a meta-batch", least=1)
     N: int = option(10, "support examples of each task, in training and at test", least=1)
-    N_query: int = option(10, "query examples of each task in training", least=1)
-    K: int = option(1, "inner steps in training", least=1)
-    every_step: bool = option(False, "measure the query loss after every inner step, not only after the last")
-    alpha: float = option(0.1, "inner learning rate, in training and at test; 0 adapts nothing")
-    beta: float = option(1e-3, "outer learning rate of Adam")
-    decay: float = option(1.0, "fraction of the training, at its end, in which beta falls to 0 along a cosine", most=1)
-    clip: float = option(0.0, "largest norm of the outer gradient, to which a longer one is scaled; 0 sets no limit")
-    max_skips: int = option(0, "stop after more than this many consecutive meta-batches with a non-finite loss, which "
-                               "are skipped")
-    reptile_K: int = option(5, "Reptile: inner steps in training, on minibatches of all examples", least=1)
-    reptile_minibatch: int = option(10, "Reptile: examples in a minibatch", least=1, most=10**6)
-    reptile_alpha: float = option(0.1, "Reptile: inner learning rate, in training and at test")
-    reptile_beta: float = option(0.1, "Reptile: outer step size, decayed linearly to 0", above=True, most=1)
-    H: int = option(40, "width of the two hidden layers, in units", least=1)
 
     def read(self) -> tuple[Table, Halves]:
         """The table, and its two parts. Raises ValueError or OSError for a file that is none."""
