@@ -44,6 +44,7 @@ def test_closed_streams_do_not_keep_a_training_from_its_work(tmp_path, redirecti
     assert (tmp_path / "sinusoid/maml-seed0/checkpoint.npz").exists()
 
 
+@pytest.mark.apart
 def test_a_terminal_that_knows_only_ascii_loses_nothing(tmp_path):
     environment = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
     command = [sys.executable, SCRIPT, "reptile", "--method", "joint", "--test", "--iterations", "1", "--processes",

@@ -67,6 +67,7 @@ def test_each_answer_is_judged_alone(tmp_path, capsys):
     assert (found["right"], found["wrong"], found["open"]) == (1, 4, 1)
 
 
+@pytest.mark.apart
 @pytest.mark.parametrize("label, answer", [
     ("dense.1", "return 2 * times(x1, params['Wb']), DenseCache(x1)"),
     ("dense.2", "return -times_transposed(dy, self._W(params['Wb']))"),
@@ -79,6 +80,7 @@ def test_wrong_answers_are_found(label, answer):
     assert not verdict.right and (verdict.tensors or "wrong" in verdict.words)
 
 
+@pytest.mark.apart
 def test_answers_that_do_not_end_or_end_the_process_cost_their_time_alone():
     source = MODULES["dense"].read_text()
     one = sheets.statements(source)[0]

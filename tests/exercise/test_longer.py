@@ -32,6 +32,7 @@ def test_the_code_of_the_answers_runs():
         exec(textwrap.dedent(block), names)
 
 
+@pytest.mark.apart
 @pytest.mark.parametrize("letter", BUGS)
 def test_a_planted_bug_fails_where_the_page_says(letter):
     name, label, answer, subject, tensors, words = BUGS[letter]
@@ -44,6 +45,7 @@ def test_a_planted_bug_fails_where_the_page_says(letter):
     assert f"**{letter}**: `{label}`" in (NOTES / "answers.md").read_text() or letter == "f"
 
 
+@pytest.mark.apart
 def test_what_the_page_says_passes():
     for name, label, answer, subject in (("inner", "inner.4", BUGS["e"][2], "inner, tanh MSE, K = 1, per task"),
                                          ("activations", "activations.9", BUGS["b"][2], "activations, ReLU"),

@@ -94,6 +94,7 @@ def test_sinusoid_weights_adapt_at_once_and_never_fill_the_table(tmp_path, capsy
     assert "training 1 iterations first" in capsys.readouterr().out
 
 
+@pytest.mark.apart
 def test_the_shipped_sinusoid_adapts_far_better_than_joint_training():
     rows = [row for method in ("maml", "joint")
             for row in sinusoid.EXPERIMENT.test(sinusoid.Config(), method, load("sinusoid", method).theta)]

@@ -57,6 +57,7 @@ def names(mistake):
     return words in judged(*statement).words
 
 
+@pytest.mark.apart
 @pytest.mark.parametrize("mistake", TYPICAL[::6], ids=lambda mistake: mistake[1])
 def test_a_typical_mistake_is_wrong_and_named(mistake):
     assert names(mistake)

@@ -77,17 +77,19 @@ def images_at_a_time(monkeypatch, layer, most):
     monkeypatch.setattr(convolution, "PATCHES", most * size)
 
 
+@pytest.mark.apart
 @each_layer
 @pytest.mark.parametrize("own", [False, True], ids=["shared", "per task"])
 @pytest.mark.parametrize("most", [0, 2, 3, 5, 6], ids="at most {}".format)  # of two tasks of three
-def test_images_taken_a_few_at_a_time_change_nothing_and_are_proved_too(layer, monkeypatch, most, own):
+def test_images_taken_a_few_at_a_time_change_nothing_and_are_proved_too(layer, most, own):
     arguments = drawn(layer, (T,) if own else ())
     alone = [one[0] if isinstance(one, np.ndarray) else {"Wb": one["Wb"][0] if own else one["Wb"]} for one in arguments]
     whole, first = all_passes(layer, *arguments), all_passes(layer, *alone)
-    images_at_a_time(monkeypatch, layer, most)
-    close(all_passes(layer, *arguments), whole)
-    close(all_passes(layer, *alone), first)
-    assert not failures(layer, own)
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        images_at_a_time(monkeypatch, layer, most)
+        close(all_passes(layer, *arguments), whole)
+        close(all_passes(layer, *alone), first)
+        assert not failures(layer, own)
 
 
 @pytest.mark.parametrize("most, tiles", [(1, 6), (2, 4), (3, 2), (5, 2), (6, 1), (100, 1)])

@@ -172,6 +172,7 @@ def test_mistakes_are_one_line(main, argv, words, capsys):
     assert code not in (0, None) and words in err and err.count("\n") == 1
 
 
+@pytest.mark.apart
 def test_draw_draws(tmp_path):
     assert draw.main(["--out", str(tmp_path)]) == 0
     assert {path.stem for path in tmp_path.iterdir()} == set(draw.FIGURES)
